@@ -1,0 +1,156 @@
+"""The configuration of a random-feature regression, and what it refuses."""
+
+import math
+from typing import Literal
+
+import equinox as eqx
+
+
+def _field(default: object, symbol: str, allowed: str, doc: str, *, static: bool = False):
+    metadata = {"symbol": symbol, "range": allowed, "doc": doc}
+    return eqx.field(default=default, static=static, metadata=metadata)
+
+
+class Config(eqx.Module):
+    """One random-feature regression problem; sizes, `dtype` and the choices are static."""
+
+    num_samples: int | None = _field(
+        200, "D", ">= 1, or None for infinite", "training samples", static=True
+    )
+    num_features: int | None = _field(
+        100, "N", ">= 1, or None for infinite", "random features", static=True
+    )
+    eigenvalue_decay: float = _field(1.5, "a", "> 1", "lambda_i = i^-a")
+    target_decay: float = _field(1.5, "b", "> 1", "target power i^-b; b = a is isotropic")
+    dimension: int | None = _field(
+        600, "M", ">= 1, or None for infinite (theory only)", "modes of the data", static=True
+    )
+    ridge: float = _field(0.0, "rho", ">= 0", "penalty in the (1/D) normalisation")
+    noise_variance: float = _field(0.0, "sigma^2", ">= 0", "variance of the label noise")
+    teacher: Literal["fixed", "isotropic"] = _field(
+        "fixed",
+        "w",
+        "fixed | isotropic",
+        "one teacher and one noise draw, or both averaged over (independent signs) exactly",
+        static=True,
+    )
+    tail: Literal["none", "averaged"] = _field(
+        "none",
+        "i > M",
+        "none | averaged",
+        "modes beyond M: absent, or replaced by their mean action (one size infinite)",
+        static=True,
+    )
+    paired: Literal["none", "infinite_samples", "infinite_features", "swapped"] = _field(
+        "none",
+        "",
+        "none | infinite_samples | infinite_features | swapped",
+        "second problem solved on the same draw, and the difference to it",
+        static=True,
+    )
+    replicates: int = _field(
+        1, "R", ">= 1", "R feature sets crossed with R data sets: variances", static=True
+    )
+    dtype: Literal["float64", "float32"] = _field(
+        "float64", "", "float64 | float32", "arithmetic of the simulation", static=True
+    )
+
+    def __check_init__(self) -> None:
+        validate(self)
+
+
+def validate(config: Config) -> None:
+    """**Raises:** `ValueError` that names the field, the value and the remedy."""
+    for name in ("num_samples", "num_features", "dimension"):
+        _require_size(name, getattr(config, name))
+    if config.replicates is None:
+        raise ValueError("replicates: None; give an integer of at least 1")
+    _require_size("replicates", config.replicates)
+    for name in ("eigenvalue_decay", "target_decay"):
+        _require_number(name, getattr(config, name), above=1.0)
+    for name in ("ridge", "noise_variance"):
+        _require_number(name, getattr(config, name), above=0.0, inclusive=True)
+    choices = {
+        "teacher": ("fixed", "isotropic"),
+        "tail": ("none", "averaged"),
+        "paired": ("none", "infinite_samples", "infinite_features", "swapped"),
+        "dtype": ("float64", "float32"),
+    }
+    for name, allowed in choices.items():
+        if getattr(config, name) not in allowed:
+            raise ValueError(f"{name}: {getattr(config, name)!r}; give one of {', '.join(allowed)}")
+    _validate_combinations(config)
+
+
+def _require_size(name: str, value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name}: {value!r}; give an integer of at least 1")
+
+
+def _require_number(name: str, value: object, *, above: float, inclusive: bool = False) -> None:
+    number = not isinstance(value, bool) and isinstance(value, int | float)
+    if number and math.isfinite(value) and (value > above or (inclusive and value == above)):
+        return
+    relation = "of at least" if inclusive else "above"
+    raise ValueError(f"{name}: {value!r}; give a finite number {relation} {above:g}")
+
+
+def _validate_combinations(config: Config) -> None:
+    samples, features = config.num_samples, config.num_features
+    one_infinite = (samples is None) != (features is None)
+    if config.tail == "averaged" and not (one_infinite and config.teacher == "isotropic"):
+        raise ValueError(
+            "tail: 'averaged' needs teacher 'isotropic' and exactly one of num_samples and "
+            "num_features None; use tail 'none' otherwise"
+        )
+    if config.tail == "averaged" and config.dimension is None:
+        raise ValueError("dimension: None with tail 'averaged'; give the number of exact modes")
+    if config.paired != "none" and (samples is None or features is None):
+        raise ValueError(
+            f"paired: {config.paired!r} needs both num_samples and num_features finite"
+        )
+    if config.replicates > 1 and (
+        samples is None or features is None or config.teacher != "fixed" or config.paired != "none"
+    ):
+        raise ValueError(
+            f"replicates: {config.replicates}; the crossed design needs finite sizes, teacher "
+            "'fixed' and paired 'none'; use replicates 1 otherwise"
+        )
+    beyond = config.dimension is None or (
+        samples is not None and features is not None and config.dimension > max(samples, features)
+    )
+    if samples is not None and samples == features and config.ridge == 0 and beyond:
+        raise ValueError(
+            f"ridge: 0 with num_samples = num_features = {samples}: the mean risk is infinite; "
+            "give a positive ridge or move the sizes apart"
+        )
+
+
+def check_simulation(config: Config) -> None:
+    """**Raises:** `ValueError` where a valid configuration has a prediction but no simulation.
+
+    That is an infinite spectrum, and sizes whose risk has an infinite mean without a ridge: the
+    inverse Wishart matrix of n degrees of freedom in m dimensions has a mean only for
+    abs(n - m) > 1.
+    """
+    if config.dimension is None:
+        raise ValueError(
+            "dimension: None is the infinite spectrum, which only the theory has; give a number "
+            "of modes (tail 'averaged' adds the rest on the mean), or ask for no seeds"
+        )
+    if config.ridge > 0 or config.num_samples is None:
+        return
+    samples, dimension = config.num_samples, config.dimension
+    features = config.num_features if config.num_features is not None else dimension
+    if dimension > max(samples, features) and abs(samples - features) <= 1:
+        raise ValueError(
+            f"ridge: 0 with num_samples {samples} and num_features {features}: the mean risk is "
+            "infinite where they differ by at most one; give a positive ridge or move them apart"
+        )
+    if dimension <= features and abs(samples - dimension) <= 1 and config.noise_variance > 0:
+        raise ValueError(
+            f"ridge: 0 with num_samples {samples} and dimension {dimension}: with noise the mean "
+            "risk is infinite where they differ by at most one; give a positive ridge"
+        )

@@ -1,0 +1,32 @@
+"""BibTeX of the papers that this model and its theory follow."""
+
+SOURCES = {
+    "bahri2024": """@article{bahri2024,
+  title   = {Explaining neural scaling laws},
+  author  = {Bahri, Yasaman and Dyer, Ethan and Kaplan, Jared and Lee, Jaehoon and Sharma, Utkarsh},
+  journal = {Proceedings of the National Academy of Sciences},
+  volume  = {121},
+  number  = {27},
+  year    = {2024},
+  note    = {arXiv:2102.06701},
+}""",
+    "maloney2022": """@misc{maloney2022,
+  title  = {A solvable model of neural scaling laws},
+  author = {Maloney, Alexander and Roberts, Daniel A. and Sully, James},
+  year   = {2022},
+  note   = {arXiv:2210.16859},
+}""",
+    "simon2023": """@misc{simon2023,
+  title  = {More is better in modern machine learning: when infinite overparameterization is
+            optimal and overfitting is obligatory},
+  author = {Simon, James B. and Karkada, Dhruva and Ghosh, Nikhil and Belkin, Mikhail},
+  year   = {2023},
+  note   = {arXiv:2311.14646},
+}""",
+    "atanasov2024": """@misc{atanasov2024,
+  title  = {Scaling and renormalization in high-dimensional regression},
+  author = {Atanasov, Alexander and Zavatone-Veth, Jacob A. and Pehlevan, Cengiz},
+  year   = {2024},
+  note   = {arXiv:2405.00592},
+}""",
+}

@@ -1,0 +1,97 @@
+"""The command line: finds the command without importing JAX, and turns bad input into one line."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from scalinglab.commands.arguments import UsageError
+
+# command: (module, its arguments, what it does)
+COMMANDS = {
+    "list": ("list_", "", "models, experiments and figures, and what is stored"),
+    "show": ("show", "MODEL", "equation, fields, theories and sources of a model"),
+    "try": ("try_", "MODEL", "simulates and predicts, side by side; several values sweep and fit"),
+    "run": ("run", "EXPERIMENT", "runs an experiment, or resumes it, and prints its verdicts"),
+    "status": ("status", "[EXPERIMENT]", "units done and failed, and how to go on"),
+    "figs": ("figs", "[FIG ...]", "draws figures from stored results, or checks their numbers"),
+    "check": ("check", "MODEL", "runs the law suite on a model, or on your own module:attribute"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command. **Returns:** the exit status; 2 for bad input, 130 for an interrupt."""
+    try:
+        return _dispatch(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:
+        print("scalinglab: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except ValueError as error:
+        if not _is_bad_input(error):
+            raise
+        print(f"scalinglab: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    command, *rest = arguments
+    if command in ("-V", "--version"):
+        from scalinglab import __version__
+
+        print(f"scalinglab {__version__}")
+        return 0
+    if command not in COMMANDS:
+        from scalinglab.registry import nearest
+
+        raise UsageError(f"command: {command!r} is unknown: {nearest(command, list(COMMANDS))}")
+    try:
+        module = importlib.import_module(f"scalinglab.commands.{COMMANDS[command][0]}")
+        return module.run(rest)
+    except SystemExit as end:  # argparse, after --help
+        return int(end.code or 0)
+
+
+def _help() -> str:
+    width = max(len(f"{name} {rest[1]}") for name, rest in COMMANDS.items())
+    lines = [f"  {f'{name} {what[1]}':{width}}  {what[2]}" for name, what in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: scalinglab COMMAND ...",
+            "",
+            "A testbed for the theory of neural scaling laws: simulate, predict, compare.",
+            "",
+            *lines,
+            "",
+            "scalinglab COMMAND --help explains a command.",
+        ]
+    )
+
+
+def _is_bad_input(error: ValueError) -> bool:
+    """Whether the error was raised on purpose, here or by the user's own model.
+
+    Those name the field, the value and the remedy. Any other is a bug, and keeps its traceback.
+    """
+    if isinstance(error, UsageError):
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    module = trace.tb_frame.f_globals.get("__name__", "")
+    if module.split(".")[0] == "scalinglab":
+        return True
+    from scalinglab.commands.loading import is_own_module
+
+    return is_own_module(module)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""The table of what exists: names and module paths. Importing it imports none of them."""
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["model", "experiment", "figure"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row: the name on the command line and the module that holds it.
+
+    **Fields:** `name`; `module`, which holds `MODEL`, `EXPERIMENT` or `FIGURES`; `theory`, the
+    module of a model's `THEORIES`; `summary`, one line; `paper`; `cost`, of an experiment at
+    size default; `experiments`, those whose results a figure draws.
+    """
+
+    name: str
+    module: str
+    theory: str
+    summary: str
+    paper: str
+    cost: str = ""
+    experiments: tuple[str, ...] = ()
+
+
+_BAHRI = "arXiv:2102.06701"
+
+MODELS: tuple[Entry, ...] = (
+    Entry(
+        "random-features",
+        "scalinglab.models.random_features",
+        "scalinglab.theory.random_features",
+        "ridge regression on random features of a power-law spectrum",
+        _BAHRI,
+    ),
+)
+
+EXPERIMENTS: tuple[Entry, ...] = (
+    Entry(
+        "four-regimes",
+        "scalinglab.experiments.random_features.four_regimes",
+        "",
+        "the exponents of the four scaling regimes",
+        f"{_BAHRI} Fig. 2a",
+    ),
+    Entry(
+        "duality",
+        "scalinglab.experiments.random_features.duality",
+        "",
+        "samples and features exchanged, and where that symmetry breaks",
+        f"{_BAHRI} Fig. 2b",
+    ),
+    Entry(
+        "joint-risk",
+        "scalinglab.experiments.random_features.joint_risk",
+        "",
+        "the ridge collapse, and the additive law at the optimal ridge",
+        "arXiv:2210.16859",
+    ),
+    Entry(
+        "digits",
+        "scalinglab.experiments.random_features.digits",
+        "",
+        "a learning curve predicted from the kernel spectrum of real images",
+        f"{_BAHRI} Fig. 3",
+    ),
+)
+
+FIGURES: tuple[Entry, ...] = (
+    Entry(
+        "four-regimes",
+        "scalinglab.paper_figs.bahri2021",
+        "",
+        "four panels of risk against size, with fitted and predicted exponents",
+        f"{_BAHRI} Fig. 2a",
+        experiments=("four-regimes",),
+    ),
+    Entry(
+        "duality",
+        "scalinglab.paper_figs.bahri2021",
+        "",
+        "exponents over the plane of samples and features",
+        f"{_BAHRI} Fig. 2b",
+        experiments=("duality",),
+    ),
+    Entry(
+        "joint-risk",
+        "scalinglab.paper_figs.bahri2021",
+        "",
+        "the ridge collapse and the optimal-ridge frontier",
+        "arXiv:2210.16859",
+        experiments=("joint-risk",),
+    ),
+    Entry(
+        "digits",
+        "scalinglab.paper_figs.bahri2021",
+        "",
+        "predicted and measured learning curves on digits",
+        f"{_BAHRI} Fig. 3",
+        experiments=("digits",),
+    ),
+)
+
+
+def table(kind: Kind) -> tuple[Entry, ...]:
+    """The rows of one kind."""
+    rows: Mapping[Kind, tuple[Entry, ...]] = {
+        "model": MODELS,
+        "experiment": EXPERIMENTS,
+        "figure": FIGURES,
+    }
+    return rows[kind]
+
+
+def find(kind: Kind, name: str) -> Entry:
+    """The row of that name.
+
+    **Raises:** `ValueError` with the nearest name when there is none.
+    """
+    rows = table(kind)
+    for row in rows:
+        if row.name == name:
+            return row
+    raise ValueError(f"{kind}: {name!r} is unknown: {nearest(name, [row.name for row in rows])}")
+
+
+def nearest(name: str, names: list[str]) -> str:
+    """A remedy for a mistyped name: the nearest of `names`, or all of them."""
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"there are {', '.join(names)}" if names else "there are none yet"
+
+
+def load_model(name: str) -> tuple[Any, tuple[Any, ...]]:
+    """The model of that name and its theories, in order; their modules are imported here."""
+    entry = find("model", name)
+    model = importlib.import_module(entry.module).MODEL
+    theories = importlib.import_module(entry.theory).THEORIES if entry.theory else ()
+    return model, tuple(theories)
+
+
+def load_experiment(name: str) -> Any:
+    """The experiment of that name."""
+    return importlib.import_module(find("experiment", name).module).EXPERIMENT
+
+
+def load_figure(name: str) -> Any:
+    """The figure of that name."""
+    return importlib.import_module(find("figure", name).module).FIGURES[name]

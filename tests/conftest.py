@@ -1,0 +1,18 @@
+"""Two fake CPU devices, float64, strict promotion: set before JAX starts."""
+
+import os
+
+# A sharded program with batched LAPACK calls needs one pool thread a device and one more a call;
+# on a machine with fewer cores than devices it waits for ever. PJRT_NPROC sizes that pool.
+os.environ.setdefault("PJRT_NPROC", "32")
+if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = (
+        os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+    ).strip()
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
