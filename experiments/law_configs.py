@@ -55,7 +55,7 @@ def require_rejection(model: Model, *, key: Any) -> None:
             _require_one_rejection(model, field.name, -1, key)
 
 
-def _require_one_rejection(model: Model, name: str, value: float, key: Any) -> None:
+def _require_one_rejection(model: Model, name: str, value: int | float, key: Any) -> None:
     try:
         config = dataclasses.replace(model.smallest, **{name: value})
     except ValueError as error:

@@ -16,7 +16,7 @@ from scalinglab.models import Status
 from scalinglab.theory import Theory
 
 from .law_configs import LawError
-from .law_subject import DRAWS, Subject
+from .law_subject import Subject
 
 STANDARD_ERRORS = 3.5
 ROUNDING = 1e6
@@ -28,32 +28,26 @@ def require_agreement(subject: Subject, row: Theory, name: str) -> None:
     A theory conditional on the draw is compared draw by draw, so that its error is that of the
     differences.
     """
-    made = [p for p in subject.predictions[row.name] if int(p.status) == Status.OK]
-    if not made or any(name not in p.observables for p in made):
+    made = subject.predictions[row.name]
+    if int(made.status) != Status.OK or name not in made.observables:
         return
-    predicted = np.asarray([np.asarray(p.observables[name], np.float64) for p in made])
     simulated = subject.lanes[name].astype(np.float64)
     ok = subject.lanes["status"] == Status.OK
-    if row.needs_key:
-        if len(made) < DRAWS:
-            return
-        keep = ok[:DRAWS]
-        difference = simulated[:DRAWS][keep] - predicted[keep]
-    else:
-        difference = simulated[ok] - predicted
+    predicted = np.asarray(made.observables[name], np.float64)
+    each = subject.drawn[row.name][name][ok] if row.needs_key else predicted
+    difference = simulated[ok] - each
     count = len(difference)
     if count < 2:
         return
-    expected = np.abs(predicted).mean(axis=0)
     error = difference.std(axis=0, ddof=1) / np.sqrt(count)
     rounding = ROUNDING * np.finfo(subject.lanes[name].dtype).eps * _scale(subject.lanes)
-    allowed = STANDARD_ERRORS * error + max(p.relative_error for p in made) * expected + rounding
+    allowed = STANDARD_ERRORS * error + float(made.relative_error) * np.abs(predicted) + rounding
     distance = np.abs(difference.mean(axis=0))
     if (distance <= allowed).all():
         return
     worst = np.argmax(np.ravel(distance / allowed))
     raise LawError(
-        f"{row.name} ({row.kind}): {name} is {np.ravel(predicted.mean(axis=0))[worst]:.6g} and the "
+        f"{row.name} ({row.kind}): {name} is {np.ravel(predicted)[worst]:.6g} and the "
         f"simulation differs by {np.ravel(difference.mean(axis=0))[worst]:+.3g} "
         f"± {np.ravel(error)[worst]:.2g} over {count} seeds; "
         f"{np.ravel(allowed)[worst]:.3g} is allowed"

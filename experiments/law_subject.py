@@ -12,8 +12,9 @@ import numpy as np
 from scalinglab.models import Model
 from scalinglab.theory import Prediction, Theory
 
+from .draws import predict_over_draws
+
 SEEDS = 32
-DRAWS = 8
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,22 @@ class Subject:
         return tuple(row for row in self.theories if row.applies(self.model.smallest))
 
     @functools.cached_property
-    def predictions(self) -> dict[str, tuple[Prediction, ...]]:
-        """The theory's name to its prediction, or to one a draw where it needs the draw."""
+    def predictions(self) -> dict[str, Prediction]:
+        """The theory's name to its prediction, averaged over the draws where it needs them."""
+        return {name: prediction for name, (prediction, _) in self._predicted.items()}
+
+    @functools.cached_property
+    def drawn(self) -> dict[str, dict[str, np.ndarray]]:
+        """The name of each theory that needs the draw, to its observables for each key."""
+        return {name: drawn for name, (_, drawn) in self._predicted.items() if drawn}
+
+    @functools.cached_property
+    def _predicted(self) -> dict[str, tuple[Prediction, dict[str, np.ndarray]]]:
         config = self.model.smallest
         return {
-            row.name: tuple(row.predict(config, key=key) for key in self.keys[:DRAWS])
+            row.name: predict_over_draws(row, config, self.keys)
             if row.needs_key
-            else (row.predict(config),)
+            else (row.predict(config), {})
             for row in self.applicable
         }
 

@@ -57,9 +57,9 @@ def _infinite_nodes() -> tuple[np.ndarray, np.ndarray]:
     The first modes are kept exactly. Beyond n = _EXACT_MODES the sum is that of the midpoint rule,
     the integral of f from n + 1/2 plus f'(n + 1/2)/24; extrapolated from the last differences the
     derivative is 2 f(n) - 3 f(n-1) + f(n-2), which leaves a relative error of order n^-4. The
-    integral is taken by Gauss-Legendre panels in log i. There 1/(1 + kappa i^a) i has its nearest pole at height pi/a;
-    16 nodes on a panel of width 1.34 reach rounding for a <= 4. Cutting at mode 1e120 loses
-    1e120^(1-a)/(a-1) of the trace: 1e-11 at a = 1.1.
+    integral is taken by Gauss-Legendre panels in log i. There i/(1 + kappa i^a) has its nearest
+    pole at height pi/a; 16 nodes on a panel of width 1.34 reach rounding for a <= 4. Cutting at
+    mode 1e120 loses 1e120^(1-a)/(a-1) of the trace: 1e-11 at a = 1.1.
     """
     exact = np.arange(1.0, _EXACT_MODES + 1)
     edges = np.linspace(np.log(_EXACT_MODES + 0.5), np.log(_LARGEST_MODE), _PANELS + 1)

@@ -19,9 +19,7 @@ class Config(eqx.Module):
         if self.dimension < 1:
             raise ValueError(f"dimension: {self.dimension}; give at least 1")
         if self.num_samples < self.dimension + 2:
-            raise ValueError(
-                f"num_samples: {self.num_samples}; the mean is infinite below dimension + 2"
-            )
+            raise ValueError(f"num_samples: {self.num_samples}; give at least dimension + 2")
         if not 0 <= self.noise_variance < math.inf:
             raise ValueError(f"noise_variance: {self.noise_variance}; give a number of at least 0")
 
@@ -33,10 +31,8 @@ def simulate(config, *, key):
     error = jnp.linalg.solve(inputs.T @ inputs, inputs.T @ noise)
     risk = error @ error
     ok = jnp.isfinite(risk)
-    return {
-        "excess_risk": jnp.where(ok, risk, jnp.nan),
-        "status": jnp.where(ok, int(Status.OK), int(Status.NOT_FINITE)),
-    }
+    status = jnp.where(ok, int(Status.OK), int(Status.NOT_FINITE))
+    return {"excess_risk": jnp.where(ok, risk, jnp.nan), "status": status}
 
 
 def predict(config):
@@ -51,7 +47,10 @@ MODEL = Model(
     version=1,
     Config=Config,
     simulate=simulate,
-    observables={"excess_risk": Observable("squared distance to the truth")},
+    observables={
+        "excess_risk": Observable("squared distance to the truth"),
+        "status": Observable("outcome of the lane", unit="code"),
+    },
     smallest=Config(),
     equation="w = argmin |y - X w|^2,  y = noise",
 )

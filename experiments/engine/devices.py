@@ -17,7 +17,7 @@ _AXIS = "lanes"
 
 
 def over_devices(
-    f: Callable[..., Any], how: How = "shard_map", *, devices: Sequence[Any] | None = None
+    f: Callable[..., Any], how: str = "shard_map", *, devices: Sequence[Any] | None = None
 ) -> Callable[..., Any]:
     """`f`, with its batch axis split over devices.
 

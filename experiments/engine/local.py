@@ -22,7 +22,8 @@ from .result import Lanes, publish_result, result_key
 from .store import DamagedError, Store
 from .sweep import Sweep
 
-# Two programs are compiled ahead of the one that runs: one a core of the smallest machine.
+# The program that is needed and the one after it: XLA keeps the cores of a small machine busy with
+# these two.
 _AHEAD = 2
 
 

@@ -26,18 +26,15 @@ def crossed(
     """
     root = jnp.sqrt(problem.eigenvalues)[:, None]
     samples = inputs.shape[1]
-    unit = jnp.eye(samples, dtype=inputs.dtype)
-    variance = jnp.broadcast_to(problem.noise_variance, (1, samples))
-    weight = jnp.concatenate([jnp.ones((1, 1), inputs.dtype), variance], axis=1)
 
     def one_pair(feature_set: Array, data_set: Array) -> tuple[Array, Array, Array, Array]:
-        signal = scale_inputs(problem, data_set) @ problem.coefficients
-        targets = jnp.concatenate([signal[:, None], unit], axis=1)
-        fit = fit_samples(problem, feature_set, data_set, targets)
-        scaled = root * fit.predictor
-        error = root[:, 0] * problem.coefficients - scaled[:, 0]
-        train = jnp.sum(weight * fit.residual**2) / samples
-        return error, scaled[:, 1:], train, fit.headroom
+        signal = (scale_inputs(problem, data_set) @ problem.coefficients)[:, None]
+        fit = fit_samples(problem, feature_set, data_set)
+        error = root[:, 0] * (problem.coefficients - fit.predictor(signal)[:, 0])
+        noise_map = root * (fit.readout @ fit.whitener)
+        residual = jnp.sum(fit.residual(signal) ** 2)
+        train = (residual + problem.noise_variance * fit.residual_norm()) / samples
+        return error, noise_map, train, fit.headroom
 
     over_data = jax.vmap(one_pair, in_axes=(None, 0))
     over_both = jax.vmap(over_data, in_axes=(0, None))

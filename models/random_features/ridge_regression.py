@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from scalinglab.models.linear_solve import Method, solve_normal, solve_ridge
+from scalinglab.models.linear_solve import inverse_factor
 from scalinglab.models.spectra import truncated_sums
 
 from .config import Config
@@ -43,19 +43,36 @@ def problem_of(config: Config) -> Problem:
 
 
 class Fit(NamedTuple):
-    """A trained predictor of the columns of `targets`: beta = left @ solution.
+    """A trained predictor as beta = readout @ whitener @ targets, through min(D, N) dimensions.
 
-    `left` is None for the identity; `residual` is targets - prediction on the training set.
+    `whitener` (cols, samples) and `readout` (modes, cols) share the inverse factor V of the system,
+    V^T V = (gram + penalty)^-1, evenly: both stay of the size of their data, where the dual
+    coefficients themselves grow with the condition number. `penalty` is D ridge where the system
+    is the samples' and None where it is the features'.
     """
 
-    left: Float[Array, "modes cols"] | None
-    solution: Float[Array, "cols targets"]
-    residual: Float[Array, "samples targets"]
+    readout: Float[Array, "modes cols"]
+    whitener: Float[Array, "cols samples"]
+    penalty: Float[Array, ""] | None
     headroom: Float[Array, ""]
 
-    @property
-    def predictor(self) -> Float[Array, "modes targets"]:
-        return self.solution if self.left is None else self.left @ self.solution
+    def predictor(self, targets: Float[Array, "samples rhs"]) -> Float[Array, "modes rhs"]:
+        """beta of each column of targets."""
+        return self.readout @ (self.whitener @ targets)
+
+    def residual(self, targets: Float[Array, "samples rhs"]) -> Float[Array, "samples rhs"]:
+        """targets - prediction on the training set."""
+        projected = self.whitener.T @ (self.whitener @ targets)
+        # On the samples' side y - K alpha = D rho alpha, without the cancellation of a subtraction.
+        return targets - projected if self.penalty is None else self.penalty * projected
+
+    def residual_norm(self) -> Float[Array, ""]:
+        """The squared Frobenius norm of the map from targets to residuals."""
+        cols, samples = self.whitener.shape
+        hat = self.whitener @ self.whitener.T
+        if self.penalty is not None:
+            return self.penalty**2 * jnp.sum(hat**2)
+        return (samples - cols) + jnp.sum((jnp.eye(cols, dtype=hat.dtype) - hat) ** 2)
 
 
 def _feature_map(features: Array | None, modes: int) -> Array | None:
@@ -70,41 +87,28 @@ def _feature_map(features: Array | None, modes: int) -> Array | None:
     return jnp.linalg.qr(scaled, mode="r") if features.shape[0] > modes else scaled
 
 
-def _method(rows: int, cols: int) -> Method:
-    """QR where the design is nearly square: there the squared condition number costs digits."""
-    return "qr" if abs(rows - cols) < 0.2 * max(rows, cols) else "cholesky"
-
-
 def scale_inputs(problem: Problem, inputs: Array) -> Array:
+    """The data x = sqrt(lambda) z, one sample a row."""
     return inputs * jnp.sqrt(problem.eigenvalues)[None, :]
 
 
-def fit_samples(
-    problem: Problem, features: Array | None, inputs: Array, targets: Float[Array, "samples rhs"]
-) -> Fit:
+def fit_samples(problem: Problem, features: Array | None, inputs: Array) -> Fit:
     """Training on finite data, solved on the smaller side of (samples, features)."""
     feature_map = _feature_map(features, problem.eigenvalues.size)
     data = scale_inputs(problem, inputs)
     design = data if feature_map is None else data @ feature_map.T
     samples, cols = design.shape
-    method = _method(samples, cols)
     penalty = samples * problem.ridge
     if samples <= cols:
-        # The tail's features add T1 to the kernel of every sample with itself.
+        # The tail's features add sum lambda to the kernel of every sample with itself.
         shift = penalty if problem.tail is None else penalty + problem.tail[0]
-        solution, headroom = solve_normal(design.T, shift, targets, method=method)
-        left = design.T if feature_map is None else feature_map.T @ design.T
-        # y - K alpha = D rho alpha holds exactly, without the cancellation of a subtraction.
-        return Fit(left, solution, penalty * solution, headroom)
-    solution, headroom = solve_ridge(design, penalty, targets, method=method)
-    left = None if feature_map is None else feature_map.T
-    return Fit(left, solution, targets - design @ solution, headroom)
-
-
-def _teachers(problem: Problem, *, averaged: bool) -> Float[Array, "modes teachers"]:
-    """The teacher as a column, or one column a mode, over which squared errors then add up."""
-    w = problem.coefficients
-    return jnp.diag(w) if averaged else w[:, None]
+        factor, headroom = inverse_factor(design.T, shift)
+        half = factor @ design
+        readout = half if feature_map is None else half @ feature_map
+        return Fit(readout.T, factor, penalty, headroom)
+    factor, headroom = inverse_factor(design, penalty)
+    readout = factor if feature_map is None else factor @ feature_map
+    return Fit(readout.T, factor @ design.T, None, headroom)
 
 
 def squared_norm(problem: Problem, columns: Float[Array, "modes columns"]) -> Float[Array, ""]:
@@ -112,82 +116,96 @@ def squared_norm(problem: Problem, columns: Float[Array, "modes columns"]) -> Fl
     return jnp.sum(problem.eigenvalues[:, None] * columns**2)
 
 
+def _mean_error(
+    problem: Problem,
+    readout: Float[Array, "modes cols"],
+    signal: Float[Array, "cols modes"],
+    noise: Float[Array, "cols some"] | None,
+) -> Float[Array, ""]:
+    """|Lambda^1/2 (diag(w) - readout signal)|^2 + |Lambda^1/2 readout noise|^2.
+
+    The mean over independent signs of w_i and over the noise of a squared linear form is the sum of
+    its squared coefficients. Expanded, it costs modes * cols^2 and no matrix of modes^2. The
+    subtraction leaves a relative error of eps * sum v2 / error: 1e-9 in float64 at an error of
+    1e-7; in float32 every digit is gone where the error is 1e-7 of the target's power.
+    """
+    eigenvalues, w = problem.eigenvalues, problem.coefficients
+    overlap = jnp.sum(readout * signal.T, axis=1)
+    gram = readout.T @ (eigenvalues[:, None] * readout)
+    covariance = signal @ signal.T
+    if noise is not None:
+        covariance = covariance + noise @ noise.T
+    return jnp.sum(eigenvalues * w * (w - 2 * overlap)) + jnp.sum(gram * covariance)
+
+
 class Risks(NamedTuple):
+    """Test and train risk of one draw, and the headroom of its linear system."""
+
     test: Float[Array, ""]
     train: Float[Array, ""] | None
     headroom: Float[Array, ""]
 
 
-def risks(
-    problem: Problem, features: Array | None, inputs: Array | None, noise: Array | None
-) -> Risks:
+def risks(problem: Problem, features: Array | None, inputs: Array, noise: Array | None) -> Risks:
     """Test and train risk on one draw; `noise` None averages over teacher and noise instead."""
-    averaged = noise is None
-    if inputs is None:
-        return population_risks(problem, features, averaged=averaged)
     data = scale_inputs(problem, inputs)
     samples = data.shape[0]
+    fit = fit_samples(problem, features, inputs)
     if noise is not None:
         noise = jnp.sqrt(problem.noise_variance) * noise[:samples]
-        targets = data @ problem.coefficients + noise
-        fit = fit_samples(problem, features, inputs, targets[:, None])
-        error = squared_norm(problem, problem.coefficients[:, None] - fit.predictor)
-        test = error + problem.noise_variance
-        return Risks(test, jnp.mean(fit.residual**2), fit.headroom)
-    # E over independent zero-mean w_i and noise of a squared linear form is the sum of its squared
-    # coefficients: one column of targets a mode, then one a sample's noise.
+        targets = (data @ problem.coefficients + noise)[:, None]
+        error = squared_norm(problem, problem.coefficients[:, None] - fit.predictor(targets))
+        train = jnp.mean(fit.residual(targets) ** 2)
+        return Risks(error + problem.noise_variance, train, fit.headroom)
     signal = data * problem.coefficients[None, :]
     # The target's power beyond M reaches the labels as noise.
     variance = problem.noise_variance + (0.0 if problem.tail is None else problem.tail[2])
-    deviation = jnp.sqrt(variance)
-    unit = deviation * jnp.eye(samples, dtype=data.dtype)
-    fit = fit_samples(problem, features, inputs, jnp.concatenate([signal, unit], axis=1))
-    predictor, modes = fit.predictor, problem.eigenvalues.size
-    bias = jnp.diag(problem.coefficients) - predictor[:, :modes]
-    test = (
-        squared_norm(problem, bias)
-        + squared_norm(problem, predictor[:, modes:])
-        + problem.noise_variance
-    )
-    if problem.tail is not None:
-        # Modes beyond M: their target is lost (v2) but for its part in alpha (lambda v2, twice the
-        # trace of K^-1), and the predictor's weight on them, x_tail^T alpha, adds
-        # sum lambda^2 |alpha|^2.
+    whitened = fit.whitener @ signal
+    test = _mean_error(problem, fit.readout, whitened, jnp.sqrt(variance) * fit.whitener)
+    train = (jnp.sum(fit.residual(signal) ** 2) + variance * fit.residual_norm()) / samples
+    if problem.tail is not None and fit.penalty is not None:
+        # Modes beyond M: their target is lost (v2) but for its part in the dual coefficients
+        # alpha = V^T V y (lambda v2, twice the trace of the inverse kernel), and the predictor's
+        # weight on them, x_tail^T alpha, adds sum lambda^2 |alpha|^2.
         _, square_tail, target_tail, cross_tail = problem.tail
-        inverse_trace = jnp.trace(fit.solution[:, modes:]) / deviation
-        test = test + target_tail + square_tail * jnp.sum(fit.solution**2)
-        test = test - 2 * cross_tail * inverse_trace
-    return Risks(test, jnp.sum(fit.residual**2) / samples, fit.headroom)
+        alpha_signal = fit.whitener.T @ whitened
+        inverse = fit.whitener.T @ fit.whitener
+        alpha = jnp.sum(alpha_signal**2) + variance * jnp.sum(inverse**2)
+        test = test + target_tail + square_tail * alpha - 2 * cross_tail * jnp.trace(inverse)
+    return Risks(test + problem.noise_variance, train, fit.headroom)
 
 
 def population_risks(problem: Problem, features: Array | None, *, averaged: bool) -> Risks:
     """The limit of infinitely many samples; there is no training set to have a risk on."""
     eigenvalues, w = problem.eigenvalues, problem.coefficients
-    if features is None:
+    feature_map = _feature_map(features, eigenvalues.size)
+    if features is None or feature_map is None:
         bias = eigenvalues * (w * problem.ridge / (eigenvalues + problem.ridge)) ** 2
         return Risks(
-            jnp.sum(bias) + problem.noise_variance, None, jnp.full((), jnp.inf, eigenvalues.dtype)
+            jnp.sum(bias) + problem.noise_variance,
+            None,
+            jnp.full((), jnp.inf, eigenvalues.dtype),
         )
-    scaled = _feature_map(features, eigenvalues.size)
-    assert scaled is not None
-    root = jnp.sqrt(eigenvalues)[:, None]
-    design = root * scaled.T
-    teachers = _teachers(problem, averaged=averaged)
+    root = jnp.sqrt(eigenvalues)
+    design = root[:, None] * feature_map.T
     count = features.shape[0]
     # The tail of F Lambda F^T / N is sum lambda / N on the diagonal, on the mean.
     shift = problem.ridge if problem.tail is None else problem.ridge + problem.tail[0] / count
-    right = jnp.concatenate(
-        [design.T @ (root * teachers), jnp.eye(design.shape[1], dtype=design.dtype)], axis=1
-    )
-    solution, headroom = solve_normal(design, shift, right, method=_method(*design.shape))
-    theta, inverse = solution[:, : teachers.shape[1]], solution[:, teachers.shape[1] :]
-    error = squared_norm(problem, teachers - scaled.T @ theta)
+    factor, headroom = inverse_factor(design, shift)
+    readout = (factor @ feature_map).T
+    signal = (factor @ design.T) * (root * w)[None, :]
+    if averaged:
+        error = _mean_error(problem, readout, signal, None)
+    else:
+        theta = jnp.sum(signal, axis=1, keepdims=True)
+        error = squared_norm(problem, w[:, None] - readout @ theta)
     if problem.tail is not None:
         # Beyond M: the lost target v2, the predictor's variance lambda |theta|^2 / N, and the
         # tail's part of the projections, with covariance (lambda v2 / N) I. That one enters theta
         # as noise: cross (tr V A V - 2 tr V) with A = F Lambda F^T / N and V = (A + ridge)^-1.
         lambda_tail, _, target_tail, cross_tail = problem.tail
+        inverse = factor.T @ factor
         trace, square = jnp.trace(inverse), jnp.sum(inverse**2)
-        error = error + target_tail + lambda_tail / count * jnp.sum(theta**2)
+        error = error + target_tail + lambda_tail / count * jnp.sum((factor.T @ signal) ** 2)
         error = error - cross_tail / count * (trace + problem.ridge * square)
     return Risks(error + problem.noise_variance, None, headroom)

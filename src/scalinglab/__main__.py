@@ -6,6 +6,9 @@ import sys
 from collections.abc import Sequence
 
 from scalinglab.commands.arguments import UsageError
+from scalinglab.commands.errors import is_bad_input, one_line
+
+INTERRUPTED = 130
 
 # command: (module, its arguments, what it does)
 COMMANDS = {
@@ -21,18 +24,28 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. **Returns:** the exit status; 2 for bad input, 130 for an interrupt."""
+    status = _guarded(list(sys.argv[1:] if argv is None else argv))
+    if status == INTERRUPTED and argv is None:
+        # A compiled program that still runs in another thread would hold the process for minutes.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
+
+
+def _guarded(arguments: list[str]) -> int:
     try:
-        return _dispatch(list(sys.argv[1:] if argv is None else argv))
+        return _dispatch(arguments)
     except KeyboardInterrupt:
         print("scalinglab: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except ValueError as error:
-        if not _is_bad_input(error):
+        if not is_bad_input(error):
             raise
-        print(f"scalinglab: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"scalinglab: {one_line(error)}", file=sys.stderr)
         return 2
 
 
@@ -71,26 +84,6 @@ def _help() -> str:
             "scalinglab COMMAND --help explains a command.",
         ]
     )
-
-
-def _is_bad_input(error: ValueError) -> bool:
-    """Whether the error was raised on purpose, here or by the user's own model.
-
-    Those name the field, the value and the remedy. Any other is a bug, and keeps its traceback.
-    """
-    if isinstance(error, UsageError):
-        return True
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return False
-    module = trace.tb_frame.f_globals.get("__name__", "")
-    if module.split(".")[0] == "scalinglab":
-        return True
-    from scalinglab.commands.loading import is_own_module
-
-    return is_own_module(module)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ MODELS: tuple[Entry, ...] = (
         "random-features",
         "scalinglab.models.random_features",
         "scalinglab.theory.random_features",
-        "ridge regression on random features of a power-law spectrum",
+        "ridge regression on random features of power-law Gaussian data",
         _BAHRI,
     ),
 )
@@ -46,20 +46,23 @@ EXPERIMENTS: tuple[Entry, ...] = (
         "",
         "the exponents of the four scaling regimes",
         f"{_BAHRI} Fig. 2a",
+        cost="1 min",
     ),
     Entry(
         "duality",
         "scalinglab.experiments.random_features.duality",
         "",
-        "samples and features exchanged, and where that symmetry breaks",
+        "data and features exchanged, and where that symmetry breaks",
         f"{_BAHRI} Fig. 2b",
+        cost="1 min",
     ),
     Entry(
         "joint-risk",
         "scalinglab.experiments.random_features.joint_risk",
         "",
         "the ridge collapse, and the additive law at the optimal ridge",
-        "arXiv:2210.16859",
+        "arXiv:2405.19398",
+        cost="1 min",
     ),
     Entry(
         "digits",
@@ -92,7 +95,7 @@ FIGURES: tuple[Entry, ...] = (
         "scalinglab.paper_figs.bahri2021",
         "",
         "the ridge collapse and the optimal-ridge frontier",
-        "arXiv:2210.16859",
+        "arXiv:2405.19398",
         experiments=("joint-risk",),
     ),
     Entry(

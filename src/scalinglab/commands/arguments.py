@@ -5,9 +5,10 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
-SIZES = ("smoke", "default", "paper")
+Size = Literal["smoke", "default", "paper"]
+SIZES: tuple[Size, ...] = get_args(Size)
 EXECUTORS = ("local", "dask")
 
 

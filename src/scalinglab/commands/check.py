@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from . import runtime
 from .arguments import Parser, require
 from .loading import is_known, load_model
 from .output import columns, count, say, say_json
-from .runtime import start
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -21,7 +21,7 @@ def run(arguments: Sequence[str]) -> int:
     options = parser.read(arguments)
     name = require(options.model, "MODEL", "give a name, or module:attribute")
     is_known("model", name)
-    start()
+    runtime.start()
     model, theories = load_model(name)
     from scalinglab.experiments.laws import obey
 

@@ -22,7 +22,7 @@ class FieldRow:
     name: str
     hint: Any
     default: Any
-    metadata: Mapping[str, str]
+    metadata: Mapping[str, Any]
 
     @property
     def flag(self) -> str:
@@ -90,7 +90,7 @@ def field_table(model: Any) -> str:
             type_text(row.hint),
             value_text(row.default),
             row.metadata.get("symbol", ""),
-            row.metadata.get("range", ""),
+            _range_text(row),
             row.metadata.get("doc", ""),
         ]
         for row in field_rows(model)
@@ -98,6 +98,12 @@ def field_table(model: Any) -> str:
     header = ["field", "type", "default", "symbol", "range", ""]
     kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
     return columns([[row[i] for i in kept] for row in rows], header=[header[i] for i in kept])
+
+
+def _range_text(row: FieldRow) -> str:
+    """The range, where it says more than the type."""
+    allowed = row.metadata.get("range", "")
+    return "" if allowed == type_text(row.hint) else allowed
 
 
 def read_fields(

@@ -101,7 +101,7 @@ def _import(kind: str, place: str) -> ModuleType:
 
 
 def _by_name(name: str) -> ModuleType:
-    _search_first(Path.cwd())
+    _search_also(Path.cwd())
     return importlib.import_module(name)
 
 
@@ -109,7 +109,7 @@ def _from_file(kind: str, place: str) -> ModuleType:
     path = Path(place).resolve()
     if not path.is_file():
         raise UsageError(f"{kind}: {place}: no such file: check the path")
-    _search_first(path.parent)
+    _search_also(path.parent)
     name = f"scalinglab_own_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -120,6 +120,7 @@ def _from_file(kind: str, place: str) -> ModuleType:
     return module
 
 
-def _search_first(folder: Path) -> None:
+def _search_also(folder: Path) -> None:
+    # Last, so that a user's numbers.py does not take the place of a library's.
     if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+        sys.path.append(str(folder))

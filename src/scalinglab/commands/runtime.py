@@ -7,5 +7,5 @@ def start() -> None:
 
     from scalinglab.experiments.engine.cache import enable_compilation_cache
 
-    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_enable_x64", val=True)
     enable_compilation_cache()

@@ -1,5 +1,6 @@
 """A log-log plot in characters: theory as dots, simulation as letters over them."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def _between(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
     if len(points) < 2:
         return found
     steps = max(1, round(WIDTH / 2 / (len(points) - 1)))
-    for (x, y), (next_x, next_y) in zip(points, points[1:], strict=False):
+    for (x, y), (next_x, next_y) in itertools.pairwise(points):
         for step in range(1, steps):
             part = step / steps
             found.append((x + part * (next_x - x), y + part * (next_y - y)))

@@ -39,7 +39,7 @@ def _table(point: Point) -> str:
                 _cell(None if found is None else found.mean),
                 _cell(None if found is None else found.stderr, 2),
                 _z(point.z(name)) if shared else "",
-                _yes(point.within(name)) if shared else "",
+                _within(point, name) if shared else "",
             ]
         )
     header = ["", "predicted", "simulated", "stderr", "z", "within"]
@@ -64,8 +64,9 @@ def _z(value: Any) -> str:
     return f"{worst:+.2f}" if math.isfinite(worst) else "-"
 
 
-def _yes(value: bool | None) -> str:
-    return "-" if value is None else "yes" if value else "no"
+def _within(point: Point, name: str) -> str:
+    found = point.within(name)
+    return "-" if found is None else "yes" if found else "no"
 
 
 def _alternatives(point: Point) -> str:
@@ -112,7 +113,7 @@ def sweep_table(points: Sequence[Point], varied: Mapping[str, Any], observable: 
                 _cell(None if found is None else found.mean),
                 _cell(None if found is None else found.stderr, 2),
                 _z(point.z(observable)) if shared else "",
-                _yes(point.within(observable)) if shared else "",
+                _within(point, observable) if shared else "",
             ]
         )
     header = [*varied, "predicted", "simulated", "stderr", "z", "within"]
@@ -156,4 +157,6 @@ def sweep_sentence(found: Sequence[Exponent], points: Sequence[Point]) -> str:
     counts = ", ".join(
         f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts)
     )
-    return f"Exponents over the same window as the theory: {counts}." + told
+    open_ones = any(verdict in ("inconclusive", "not identifiable") for verdict in verdicts)
+    more = " More --seeds would narrow the errors." if open_ones else ""
+    return f"Exponents in the same window as the theory: {counts}.{more}{told}"

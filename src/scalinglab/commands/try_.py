@@ -1,17 +1,20 @@
 """`scalinglab try MODEL`: one model simulated and predicted, side by side."""
 
+import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import runtime
 from .arguments import Parser, UsageError, add_store, number, require, store_folder, whole
 from .curves import Curve, Exponent, along, curves, exponent, observables_of
 from .fields import field_rows, field_table, read_fields
 from .loading import is_known, load_model
 from .output import config_text, note, plain, say, say_json
-from .runtime import start
+from .progress import reporter
 from .trial import Point, Request, points
 from .trial_text import exponent_table, point_text, sweep_sentence, sweep_table
 
@@ -39,7 +42,7 @@ def run(arguments: Sequence[str]) -> int:
     is_known("model", name)
     if options.help:
         return _field_help(parser, name)
-    start()
+    runtime.start()
     model, theories = load_model(name)
     flags = [flag for flag in parser._option_string_actions if flag.startswith("--")]
     given = read_fields(model, rest, flags)
@@ -113,11 +116,13 @@ def _base(model: Any, given: Mapping[str, Sequence[Any]]) -> Any:
 def _outcome(
     request: Request, base: Any, varied: Mapping[str, Sequence[Any]], options: Any
 ) -> _Outcome:
-    fields = {name: getattr(base, name) for name in vars(base)}
-    if not varied:
-        return _Outcome(request, fields, varied, points(request, base, {}))
-    field = along(field_rows(request.model), varied)
-    found = points(request, base, varied)
+    fields = {row.name: getattr(base, row.name) for row in field_rows(request.model)}
+    field = along(field_rows(request.model), varied) if varied else None
+    total = request.seeds * math.prod(len(values) for values in varied.values())
+    with reporter(request.model.name, total, lines=False) as progress:
+        found = points(request, base, varied, progress)
+    if field is None:
+        return _Outcome(request, fields, varied, found)
     window = None if options.window is None else tuple(options.window)
     lines = tuple(curves(found, varied, field))
     exponents = tuple(
@@ -177,8 +182,6 @@ def _draw(outcome: _Outcome, folder: Path, *, quiet: bool) -> None:
     name = _main_observable(outcome)
     if name is None:
         return
-    import hashlib
-
     request = outcome.request
     asked = [plain({**outcome.config, **outcome.varied}), request.seeds, request.root_seed]
     code = hashlib.sha256(json.dumps([*asked, request.theory]).encode()).hexdigest()[:8]

@@ -1,0 +1,282 @@
+"""Ridge regression on ReLU random features of real images: scikit-learn's handwritten digits.
+
+The 1797 images of 8 x 8 pixels are averaged over blocks of `pool` x `pool` pixels and scaled to
+unit norm, x = pooled / |pooled|. They are not centred and there is no bias: the pixels are
+non-negative, so that the first eigenfunction of the kernel is nearly the constant, as for the
+networks without biases that Bahri et al. take. A fixed order splits them into 1300 images to draw
+training sets from and 497 test images.
+
+    phi_n(x) = sqrt(2/N) relu(w_n . x),  w_n ~ N(0, I),   E phi(x) . phi(x') = k(x . x')
+    k(t) = (sqrt(1 - t^2) + (pi - arccos t) t) / pi,   k(1) = 1      (arc-cosine, order 1)
+    f ~ GP(0, k),  y = f(x),  no noise
+    theta = argmin (1/D) |y - Phi theta|^2 + ridge |theta|^2         (minimum norm at ridge 0)
+
+The labels of the images are not used. The risk is averaged over the teacher f exactly: a predictor
+linear in y, f_hat(T) = M f(S), has the mean squared error on test images T
+
+    E_f |f(T) - M f(S)|^2 / |T| = tr(K_TT - 2 M K_ST + M K_SS M^T) / |T|
+
+so that only the training set S and the features vary between seeds. Predicting zero has risk 1.
+
+This is a qualitative analogue of the pooled images of Bahri et al., not a reproduction: images,
+kernel and teacher are others, and the population behind the 1797 images is unknown.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax.scipy.linalg import solve_triangular
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+
+from scalinglab.models.interface import Model, Observable, Status
+from scalinglab.models.linear_solve import inverse_factor
+
+IMAGES, TRAIN, TEST = 1797, 1300, 497
+POOLS = (1, 2, 4)
+_SIDE = 8
+# The fixed order of the images is i -> 1111 i mod 1797, 1111/1797 being near the golden section:
+# it repeats on every machine, and spreads the test images evenly over the writers, in whose order
+# the file is.
+_STRIDE = 1111
+_SUBSET, _WEIGHTS = 1, 2
+
+
+def _field(default: object, symbol: str, allowed: str, doc: str, *, static: bool = False):
+    metadata = {"symbol": symbol, "range": allowed, "doc": doc}
+    return eqx.field(default=default, static=static, metadata=metadata)
+
+
+class Config(eqx.Module):
+    """One regression on the digits; everything but the ridge is static.
+
+    The ridge is 0 by default: the labels have no noise, and the kernel matrices are positive
+    definite to working precision in float64 (condition 3e11 for all images at pool 4).
+    """
+
+    pool: int = _field(1, "", "1 | 2 | 4", "side of the averaged blocks of pixels", static=True)
+    num_samples: int | None = _field(
+        100, "D", "1..1300, or None for all 1300", "training images, drawn anew per seed", static=True
+    )
+    num_features: int | None = _field(
+        None, "N", ">= 1, or None for the kernel itself", "ReLU random features", static=True
+    )
+    ridge: float = _field(0.0, "rho", ">= 0", "penalty in the (1/D) normalisation")
+    dtype: str = _field(
+        "float64", "", "float64 | float32", "arithmetic of the simulation", static=True
+    )
+
+    def __check_init__(self) -> None:
+        validate(self)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def validate(config: Config) -> None:
+    """**Raises:** `ValueError` that names the field, the value and the remedy."""
+    if not _is_integer(config.pool) or config.pool not in POOLS:
+        raise ValueError(f"pool: {config.pool!r}; give 1, 2 or 4")
+    samples, features, ridge = config.num_samples, config.num_features, config.ridge
+    if samples is not None and not (_is_integer(samples) and 1 <= samples <= TRAIN):
+        raise ValueError(
+            f"num_samples: {samples!r}; give an integer in 1..{TRAIN}, or None for all {TRAIN}"
+        )
+    if features is not None and not (_is_integer(features) and features >= 1):
+        raise ValueError(
+            f"num_features: {features!r}; give an integer of at least 1, or None for the kernel"
+        )
+    number = isinstance(ridge, int | float) and not isinstance(ridge, bool)
+    if not (number and math.isfinite(ridge) and ridge >= 0):
+        raise ValueError(f"ridge: {ridge!r}; give a finite number of at least 0")
+    if config.dtype not in ("float64", "float32"):
+        raise ValueError(f"dtype: {config.dtype!r}; give one of float64, float32")
+    if ridge == 0 and features == (TRAIN if samples is None else samples):
+        raise ValueError(
+            f"ridge: 0 with num_samples = num_features = {features}: the mean risk is infinite; "
+            "give a positive ridge or move the sizes apart"
+        )
+
+
+def check_simulation(config: Config) -> None:
+    """**Raises:** `ValueError` without scikit-learn, and where the mean risk is infinite.
+
+    A square design of continuous features is singular within s of its singular values with a
+    probability of order s, and one with a row more of order s^2: too often for a mean of 1/s^2.
+    """
+    images(config.pool)
+    samples = TRAIN if config.num_samples is None else config.num_samples
+    features = config.num_features
+    if config.ridge == 0 and features is not None and abs(samples - features) <= 1:
+        raise ValueError(
+            f"ridge: 0 with num_samples {samples} and num_features {features}: the mean risk is "
+            "infinite where they differ by at most one; give a positive ridge or move them apart"
+        )
+
+
+@functools.cache
+def _pixels() -> np.ndarray:
+    """The raw images (1797, 8, 8) with values 0..16, in the file's order."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise ValueError(
+            "digits: the images come with scikit-learn, which is not installed; "
+            "pip install scalinglab[data]"
+        ) from None
+    return np.asarray(load_digits().images, np.float64)
+
+
+def pooled(pixels: Float[np.ndarray, "images side side"], pool: int) -> np.ndarray:
+    """Averages over blocks of `pool` x `pool` pixels, each image a row: (images, (side/pool)^2)."""
+    count, side, _ = pixels.shape
+    blocks = pixels.reshape(count, side // pool, pool, side // pool, pool)
+    return blocks.mean(axis=(2, 4)).reshape(count, -1)
+
+
+@functools.cache
+def images(pool: int) -> np.ndarray:
+    """The pooled images at unit norm, (1797, (8/pool)^2): the first 1300 to train, the rest to test.
+
+    **Raises:** `ValueError` when scikit-learn is not installed, and for a `pool` not 1, 2 or 4.
+
+    **Source:** the UCI 'Optical Recognition of Handwritten Digits' test set, as bundled with
+    scikit-learn.
+    """
+    if pool not in POOLS:
+        raise ValueError(f"pool: {pool!r}; give 1, 2 or 4")
+    order = (_STRIDE * np.arange(IMAGES)) % IMAGES
+    inputs = pooled(_pixels()[order], pool)
+    inputs /= np.linalg.norm(inputs, axis=1, keepdims=True)
+    inputs.flags.writeable = False
+    return inputs
+
+
+def relu_kernel(
+    left: Float[Array, "rows inputs"], right: Float[Array, "cols inputs"]
+) -> Float[Array, "rows cols"]:
+    """k(x . x') = (sin u + (pi - u) cos u)/pi, cos u = x . x', for inputs of unit norm.
+
+    The mean of 2 relu(w . x) relu(w . x') over w ~ N(0, I). Its rounding error stays of order eps
+    at x = x', where arccos loses digits, since k is flat in the angle there.
+
+    **Source:** Cho and Saul 2009, arc-cosine kernel of order 1, times 1.
+    """
+    cosine = jnp.clip(left @ right.T, -1.0, 1.0)
+    angle = jnp.arccos(cosine)
+    return (jnp.sqrt(1 - cosine**2) + (jnp.pi - angle) * cosine) / jnp.pi
+
+
+class Draw(NamedTuple):
+    """The random objects of one lane: rows of the training images, and weights (N, inputs)."""
+
+    subset: Shaped[Array, " samples"] | None
+    weights: Float[Array, "features inputs"] | None
+
+
+def draw(config: Config, *, key: PRNGKeyArray) -> Draw:
+    """The training set and the features of one lane, each from its own `fold_in` of `key`."""
+    samples, features = config.num_samples, config.num_features
+    inputs = (_SIDE // config.pool) ** 2
+    return Draw(
+        subset=None
+        if samples is None
+        else jr.permutation(jr.fold_in(key, _SUBSET), TRAIN)[:samples],
+        weights=None
+        if features is None
+        else jr.normal(jr.fold_in(key, _WEIGHTS), (features, inputs), config.dtype),
+    )
+
+
+# Full precision on accelerators: the default there may round Gram matrices to ten bits.
+@jax.default_matmul_precision("highest")
+def simulate(config: Config, *, key: PRNGKeyArray) -> dict[str, Array]:
+    """Test risk of one regression on the digits, averaged over the teacher exactly.
+
+        test_risk = tr(K_TT - 2 M K_ST + M K_SS M^T) / 497
+
+    **Arguments:** `config`; `key`, of this lane: it draws the training set and the features.
+
+    **Returns:** scalars `test_risk`, a mean squared error relative to predicting zero, and `status`;
+    the risk is NaN where that is not OK.
+
+    **Raises:** `ValueError` when scikit-learn is not installed.
+
+    **Source:** after Bahri et al. 2102.06701, Fig. 2, with other images and kernel.
+
+    **Limits:** `num_features=None` is regression with the teacher's own kernel, the best predictor
+    given the training set; with `num_samples=None` as well nothing is random.
+    """
+    sample = draw(config, key=key)
+    # The images are a constant of the program, 0.9 MB at most; kernels are computed from them in
+    # the lane, or once for all lanes where the training set is every image.
+    inputs = jax.lax.optimization_barrier(jnp.asarray(images(config.pool), config.dtype))
+    train, test = inputs[:TRAIN], inputs[TRAIN:]
+    if sample.subset is not None:
+        train = train[sample.subset]
+    penalty = train.shape[0] * jnp.asarray(config.ridge).astype(config.dtype)
+    if sample.weights is None:
+        risk, headroom = _kernel_risk(train, test, penalty)
+    else:
+        risk, headroom = _feature_risk(train, test, sample.weights, penalty)
+    return _with_status(risk, headroom)
+
+
+def _kernel_risk(
+    train: Float[Array, "samples inputs"],
+    test: Float[Array, "tests inputs"],
+    penalty: Float[Array, ""],
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Kernel ridge regression on a teacher of the same kernel.
+
+    With L L^T = K_SS + s and W = L^-1 K_ST, the dual coefficients of a test image are
+    alpha = L^-T W, and alpha^T K_SS alpha = W^2 - s alpha^2, so the risk is 1 - W^2 - s alpha^2.
+    """
+    samples = train.shape[0]
+    identity = jnp.eye(samples, dtype=train.dtype)
+    triangle = jnp.linalg.cholesky(relu_kernel(train, train) + penalty * identity)
+    whitened = solve_triangular(triangle, relu_kernel(train, test), lower=True)
+    dual = solve_triangular(triangle, whitened, lower=True, trans=1)
+    explained = jnp.sum(whitened**2) + penalty * jnp.sum(dual**2)
+    diagonal = jnp.diagonal(triangle)
+    # As in `linear_solve.inverse_factor`: a Cholesky factor has lost every digit at sqrt(eps).
+    floor = jnp.asarray(jnp.finfo(train.dtype).eps ** 0.5, train.dtype)
+    return 1 - explained / test.shape[0], jnp.min(diagonal) / jnp.max(diagonal) / floor
+
+
+def _feature_risk(
+    train: Float[Array, "samples inputs"],
+    test: Float[Array, "tests inputs"],
+    weights: Float[Array, "features inputs"],
+    penalty: Float[Array, ""],
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Ridge regression on random features, through M = outer @ inner of rank min(D, N)."""
+    scale = math.sqrt(2.0 / weights.shape[0])
+    design = scale * jax.nn.relu(train @ weights.T)
+    design_test = scale * jax.nn.relu(test @ weights.T)
+    if design.shape[0] >= design.shape[1]:
+        factor, headroom = inverse_factor(design, penalty)
+        inner, outer = factor @ design.T, design_test @ factor.T
+    else:
+        factor, headroom = inverse_factor(design.T, penalty)
+        inner, outer = factor, (design_test @ design.T) @ factor.T
+    cross = jnp.sum(outer.T * (inner @ relu_kernel(train, test)))
+    middle = (inner @ relu_kernel(train, train)) @ inner.T
+    square = jnp.sum((outer @ middle) * outer)
+    return 1 + (square - 2 * cross) / test.shape[0], headroom
+
+
+def _with_status(risk: Float[Array, ""], headroom: Float[Array, ""]) -> dict[str, Array]:
+    # NaN (a matrix that is not positive definite) fails the comparison as it should.
+    status = jnp.where(
+        headroom > 1,
+        jnp.where(jnp.isfinite(risk), jnp.int32(Status.OK), jnp.int32(Status.NOT_FINITE)),
+        jnp.int32(Status.ILL_CONDITIONED),
+    )
+    return {"test_risk": jnp.where(status == Status.OK, risk, jnp.nan), "status": status}
