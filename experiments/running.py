@@ -25,7 +25,7 @@ from .engine import (
     run_sweep,
 )
 from .experiment import Experiment, Size
-from .stored import StorePath, as_store, check_size, failed_lanes, manifest_name
+from .stored import StorePath, as_store, failed_lanes, known_size, manifest_name
 
 Report = Callable[[Progress], None]
 
@@ -56,7 +56,7 @@ class RunResult:
 def run_experiment(
     experiment: Experiment,
     *,
-    size: Size = "default",
+    size: str = "default",
     store: StorePath,
     progress: Report | None = None,
     devices: Sequence[Any] | None = None,
@@ -68,7 +68,7 @@ def run_experiment(
     **Raises:** `ValueError` for an unknown size; `StoreError`; `Interrupted`, counting lanes of
     all sweeps.
     """
-    check_size(size)
+    size = known_size(size)
     store = as_store(store)
     sweeps = experiment.sweeps(size)
     lanes = _LaneCount(sweeps, progress)

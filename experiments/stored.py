@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -38,13 +38,13 @@ class StatusRow:
 
 
 def load(
-    name: str, size: Size = "default", *, store: StorePath = "results"
+    name: str, size: str = "default", *, store: StorePath = "results"
 ) -> dict[str, xr.Dataset]:
     """The stored datasets of an experiment, by the name of the sweep.
 
     **Raises:** `ValueError` with the command to run when they are absent or incomplete.
     """
-    check_size(size)
+    known_size(size)
     store = as_store(store)
     manifest = store.read_json(manifest_name(name, size))
     if manifest is None:
@@ -82,10 +82,14 @@ def as_store(store: StorePath) -> Store:
     return store if isinstance(store, Store) else Store(store)
 
 
-def check_size(size: str) -> None:
-    """**Raises:** `ValueError` for a size that no experiment has."""
+def known_size(size: str) -> Size:
+    """The size, one of `SIZES`.
+
+    **Raises:** `ValueError` for another.
+    """
     if size not in SIZES:
         raise ValueError(f"size: {size!r} is unknown; there are {', '.join(SIZES)}")
+    return cast(Size, size)
 
 
 def manifest_name(name: str, size: str) -> str:

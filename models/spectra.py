@@ -32,12 +32,15 @@ class Spectrum(eqx.Module):
     """Eigenvalues in descending order, their multiplicities, and the target power of one mode.
 
     **Fields:** `eigenvalues` (modes,), positive; `multiplicities` (modes,), positive;
-    `target_power` (modes,), lambda_i w_i^2 >= 0, of each of the modes that share an eigenvalue.
+    `target_power` (modes,), lambda_i w_i^2 >= 0, of each of the modes that share an eigenvalue;
+    `counts` (modes,), the number of modes at or above each eigenvalue, the running sum of the
+    multiplicities.
     """
 
     eigenvalues: Float[Array, " modes"]
     multiplicities: Float[Array, " modes"]
     target_power: Float[Array, " modes"]
+    counts: Float[Array, " modes"]
 
     @property
     def trace(self) -> Float[Array, ""]:
@@ -101,6 +104,8 @@ def power_law(
         eigenvalues=jnp.exp(-eigenvalue_decay * log_index),
         multiplicities=jnp.asarray(multiplicity),
         target_power=jnp.exp(-target_decay * log_index),
+        # Summed here, not in the program: XLA would fold a running sum of constants for seconds.
+        counts=jnp.asarray(np.cumsum(multiplicity)),
     )
 
 
@@ -132,6 +137,7 @@ def empirical(
         eigenvalues=jnp.maximum(values[::-1], floor),
         multiplicities=jnp.ones(samples, values.dtype),
         target_power=((vectors.T @ targets)[::-1]) ** 2 / samples,
+        counts=jnp.arange(1.0, samples + 1, dtype=values.dtype),
     )
 
 
@@ -184,7 +190,9 @@ def relu_sphere(sphere_dimension: int, max_degree: int = 2000) -> Spectrum:
     )
     order = np.argsort(-coefficient, kind="stable")
     eigenvalue = jnp.asarray(coefficient[order] ** 2)
-    return Spectrum(eigenvalue, jnp.asarray(multiplicity[order]), eigenvalue)
+    sorted_multiplicity = multiplicity[order]
+    counts = jnp.asarray(np.cumsum(sorted_multiplicity))
+    return Spectrum(eigenvalue, jnp.asarray(sorted_multiplicity), eigenvalue, counts)
 
 
 def truncated_sums(
@@ -225,5 +233,5 @@ def as_spectrum(eigenvalues: Sequence[float], target_power: Sequence[float]) -> 
         if bad.size:
             raise ValueError(f"{name}: {bad[0]:g}; give finite numbers, eigenvalues positive")
     order = np.argsort(-values, kind="stable")
-    ones = jnp.ones(values.size, jnp.result_type(float))
-    return Spectrum(jnp.asarray(values[order]), ones, jnp.asarray(power[order]))
+    ones, counts = np.ones(values.size), np.arange(1.0, values.size + 1)
+    return Spectrum(*(jnp.asarray(x) for x in (values[order], ones, power[order], counts)))

@@ -12,7 +12,7 @@ from scalinglab.experiments.random_features import four_regimes
 
 from .bahri2021_duality import draw_duality
 from .bahri2021_joint import draw_joint_risk
-from .figure import DASHES, MARKERS, Datasets, Drawing, Figure, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, Figure, canvas
 
 _TITLES = {
     "variance_data": (
@@ -65,7 +65,7 @@ def _regime(axis: Any, name: str, dataset: xr.Dataset) -> list[dict[str, Any]]:
         predicted = fit.same_window(curve.predicted).exponent
         dense = np.geomspace(curve.x[0], curve.x[-1], 120)
         line = four_regimes.theory_line(name, decay, modes, dense)
-        axis.plot(dense, line, color=f"C{i}", linestyle=DASHES[i])
+        axis.plot(dense, line, color=COLORS[i], linestyle=DASHES[i])
         label = (
             rf"$\alpha_K={decay - 1:g}$:  {float(fit.exponent):.3f} $\pm$ "
             rf"{float(fit.exponent_error):.3f}  (theory {float(predicted):.3f})"
@@ -75,6 +75,9 @@ def _regime(axis: Any, name: str, dataset: xr.Dataset) -> list[dict[str, Any]]:
     axis.axvspan(start / 1.12, curve.x[-1] * 1.12, color="0.93", zorder=-1)
     axis.set(xscale="log", yscale="log", title=title, xlabel=x_label, ylabel=y_label)
     _power_of_two_ticks(axis, curve.x)
+    # Room for the legend below the lowest curve.
+    low, high = axis.get_ylim()
+    axis.set_ylim(low * (low / high) ** 0.45, high)
     axis.legend(loc="lower left", title="exponent in window", title_fontsize=7.5)
     return rows
 
@@ -85,7 +88,7 @@ def _points(axis: Any, curve: Curve, index: int, label: str) -> None:
         curve.mean,
         yerr=curve.stderr,
         fmt=MARKERS[index],
-        color=f"C{index}",
+        color=COLORS[index],
         markerfacecolor="white",
         label=label,
     )

@@ -8,7 +8,7 @@ from scalinglab.experiments.curves import Curve, fit_window
 from scalinglab.experiments.random_features.duality import DIAGONAL, exponent_curves
 from scalinglab.theory import random_features as theory
 
-from .figure import DASHES, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas
 
 
 def draw_duality(datasets: Datasets) -> Drawing:
@@ -50,7 +50,7 @@ def _row(pair: tuple[float, float], both: tuple[Curve, Curve]) -> dict[str, Any]
 def _spectra(axis: Any) -> None:
     index = np.arange(1, 257)
     for i, (a, _) in enumerate(DIAGONAL):
-        style = {"color": f"C{i}", "linestyle": DASHES[i]}
+        style = {"color": COLORS[i], "linestyle": DASHES[i]}
         axis.plot(index, index**-a, label=rf"$\alpha_K = {a - 1:g}$", **style)
     axis.set(
         xscale="log",
@@ -68,7 +68,7 @@ def _plane(axis: Any, table: list[dict[str, Any]]) -> None:
     axis.text(0.72 * top, 0.76 * top, "duality", rotation=38, fontsize=8, color="0.35")
     for i, row in enumerate(table):
         steep = row["target_decay"] != row["eigenvalue_decay"]
-        color = "0.15" if steep else f"C{i % len(DIAGONAL)}"
+        color = "0.15" if steep else COLORS[i % len(DIAGONAL)]
         x, y = row["data_exponent"], row["features_exponent"]
         axis.plot(
             [x, row["data_limit"]], [y, row["features_limit"]], color=color, linewidth=0.7, ls=":"
@@ -92,5 +92,5 @@ def _plane(axis: Any, table: list[dict[str, Any]]) -> None:
         ylim=(0, top),
         xlabel=r"data exponent $\alpha_D$",
         ylabel=r"feature exponent $\alpha_N$",
-        title="Isotropic teachers on the diagonal, steep ones below",
+        title="Duality, and where it breaks",
     )

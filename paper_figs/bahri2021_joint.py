@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.lines import Line2D
 
 from scalinglab.experiments.comparison import Row, compare
 from scalinglab.experiments.random_features.joint_risk import (
@@ -17,7 +18,7 @@ from scalinglab.experiments.random_features.joint_risk import (
 )
 from scalinglab.theory import random_features as theory
 
-from .figure import DASHES, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas
 
 
 def draw_joint_risk(datasets: Datasets) -> Drawing:
@@ -29,7 +30,7 @@ def draw_joint_risk(datasets: Datasets) -> Drawing:
         table += _collapse(axes[0, 1], _risks(sweeps["collapse"]))
         figure.supxlabel(
             "points: simulation, mean and standard error over seeds;  "
-            "lines: continuum limit (asymptotic), no fit;  "
+            "lines: continuum limit (asymptotic), no fit;\n"
             f"thin lines, left: deterministic equivalent at the {modes} modes simulated",
             fontsize=7.5,
         )
@@ -42,12 +43,12 @@ def _risks(dataset: Any) -> list[Row]:
 
 def _frontier(axis: Any, rows: list[Row], modes: int) -> list[dict[str, Any]]:
     smaller = min(setting_of(rows[0])[:2])
-    ratio = np.geomspace(1 / 16, 16, 97)
+    ratio = np.geomspace(1 / 8, 8, 97)
     table = []
     axis.axhline(0, color="0.6", linewidth=0.8, zorder=0)
     for i, decay in enumerate(DECAYS):
         line = jax.vmap(lambda r, a=decay: _continuum(jnp.asarray(a), r))(jnp.asarray(ratio))
-        style = {"color": f"C{i}", "linestyle": DASHES[i]}
+        style = {"color": COLORS[i], "linestyle": DASHES[i]}
         axis.plot(ratio, 100 * (np.asarray(line) - 1), **style)
         found = sorted(
             (row for row in rows if setting_of(row).decay == decay),
@@ -55,14 +56,13 @@ def _frontier(axis: Any, rows: list[Row], modes: int) -> list[dict[str, Any]]:
         )
         entries = [_frontier_row(row, modes) for row in found]
         x = [entry["x"] for entry in entries]
-        thin = [100 * (entry["predicted"] - 1) for entry in entries]
-        axis.plot(x, thin, color=f"C{i}", linewidth=0.6)
+        axis.plot(*_thin_line(decay, smaller, modes), color=COLORS[i], linewidth=0.6)
         axis.errorbar(
             x,
             [100 * (entry["mean"] - 1) for entry in entries],
             yerr=[100 * entry["stderr"] for entry in entries],
             fmt=MARKERS[i],
-            color=f"C{i}",
+            color=COLORS[i],
             markerfacecolor="white",
             label=rf"$\alpha_K = {decay - 1:g}$",
         )
@@ -73,10 +73,18 @@ def _frontier(axis: Any, rows: list[Row], modes: int) -> list[dict[str, Any]]:
         ylabel=r"$L^*(N,D)$ above $A\,(N^{-\alpha_K} + D^{-\alpha_K})$  [%]",
         title=r"The additive scaling law is exact at $\alpha_K=1$ only",
     )
-    axis.set_xticks([1 / 16, 1 / 4, 1, 4, 16], ["1/16", "1/4", "1", "4", "16"])
+    axis.set_xticks([1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8], ["1/8", "1/4", "1/2", "1", "2", "4", "8"])
     axis.set_xticks([], minor=True)
     axis.legend(loc="upper left", title="optimal ridge", title_fontsize=7.5)
     return table
+
+
+def _thin_line(decay: float, smaller: int, modes: int) -> tuple[list[float], list[float]]:
+    """L*/additive - 1 in percent, at the number of modes simulated and the same smaller size."""
+    ratio = np.geomspace(1 / 8, 8, 25).tolist()
+    sizes = [(smaller * max(1 / r, 1.0), smaller * max(r, 1.0)) for r in ratio]
+    values = [optimal(decay, d, n, modes)[1] / additive(decay, d, n, modes) for d, n in sizes]
+    return ratio, [100 * (value - 1) for value in values]
 
 
 def _continuum(decay: Any, ratio: Any) -> Any:
@@ -119,8 +127,7 @@ def _collapse(axis: Any, rows: list[Row]) -> list[dict[str, Any]]:
             entry = _collapse_row(row)
             if abs(entry["scaled_ridge"] - scaled) > 1e-6:
                 continue
-            smaller = min(entry["num_samples"], entry["num_features"])
-            marker = MARKERS[2 * decays.index(entry["eigenvalue_decay"]) + (smaller > 32)]
+                marker = MARKERS[2 * decays.index(entry["eigenvalue_decay"]) + (smaller > 32)]
             label = rf"ridge $(m/C)^a = {scaled:g}$" if scaled not in shown else None
             shown.add(scaled)
             axis.errorbar(
@@ -128,7 +135,7 @@ def _collapse(axis: Any, rows: list[Row]) -> list[dict[str, Any]]:
                 entry["mean"],
                 yerr=entry["stderr"],
                 fmt=marker,
-                color=f"C{i}",
+                color=COLORS[i],
                 markerfacecolor="white",
                 label=label,
             )
@@ -139,6 +146,12 @@ def _collapse(axis: Any, rows: list[Row]) -> list[dict[str, Any]]:
         ylabel=r"$L\,m^{a-1}/C^a$,  $m = \min(N, D)$",
         title="One law for every $N$, $D$ and ridge",
     )
+    shapes = [
+        Line2D([], [], color="0.3", linestyle=DASHES[j], marker=MARKERS[2 * j], mfc="white")
+        for j in range(len(decays))
+    ]
+    names = [rf"$\alpha_K = {decay - 1:g}$" for decay in decays]
+    axis.add_artist(axis.legend(shapes, names, loc="lower right"))
     axis.legend(loc="upper left")
     return table
 
@@ -148,7 +161,7 @@ def _collapse_lines(axis: Any, index: int, scaled: float, decays: list[float]) -
     ratio = np.linspace(0.1, top, 60)
     for j, decay in enumerate(decays):
         line = [_collapsed(decay, r, scaled) for r in ratio]
-        axis.plot(ratio, line, color=f"C{index}", linestyle=DASHES[j])
+        axis.plot(ratio, line, color=COLORS[index], linestyle=DASHES[j])
 
 
 def _collapsed(decay: float, ratio: float, scaled: float) -> float:

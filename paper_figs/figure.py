@@ -11,13 +11,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import matplotlib.figure
+import matplotlib.style
 import xarray as xr
 
 Datasets = Mapping[str, Mapping[str, xr.Dataset]]
 
-# One marker and one dash pattern a series, so that grey and the colour-blind tell them apart.
+# One colour, marker and dash pattern a series: the colours are Okabe and Ito's, in an order whose
+# lightness differs too, so that grey and the colour-blind tell the series apart.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (3, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), "-")
 
@@ -44,10 +46,17 @@ class Figure:
 
 
 @contextmanager
+def house_style() -> Iterator[None]:
+    """The committed style, on top of matplotlib's defaults and whatever the user's file says."""
+    style = resources.files("scalinglab.paper_figs") / "scalinglab.mplstyle"
+    with resources.as_file(style) as path, matplotlib.style.context(["default", path]):
+        yield
+
+
+@contextmanager
 def canvas(rows: int, columns: int, size: tuple[float, float]) -> Iterator[tuple[Any, Any]]:
     """A figure and its array of axes in the house style, without touching pyplot's state."""
-    style = resources.files("scalinglab.paper_figs") / "scalinglab.mplstyle"
-    with resources.as_file(style) as path, matplotlib.style.context(path):
+    with house_style():
         figure = matplotlib.figure.Figure(figsize=size, layout="constrained")
         yield figure, figure.subplots(rows, columns, squeeze=False)
 
@@ -67,7 +76,8 @@ def save(drawing: Drawing, folder: Path | str, stem: str) -> tuple[Path, Path, P
     paths = []
     for ending, metadata in pictures.items():
         buffer = io.BytesIO()
-        drawing.figure.savefig(buffer, format=ending, metadata=metadata, dpi=200)
+        with house_style():
+            drawing.figure.savefig(buffer, format=ending, metadata=metadata)
         paths.append(_replace(folder / f"{stem}.{ending}", buffer.getvalue()))
     paths.append(_replace(folder / f"{stem}.csv", table_text(drawing.table).encode()))
     return paths[0], paths[1], paths[2]

@@ -5,6 +5,9 @@ import os
 # A sharded program with batched LAPACK calls needs one pool thread a device and one more a call;
 # on a machine with fewer cores than devices it waits for ever. PJRT_NPROC sizes that pool.
 os.environ.setdefault("PJRT_NPROC", "32")
+# XLA already spreads a batch of factorisations over its threads; OpenBLAS starting its own inside
+# each of them was measured 30 times slower on two cores.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = (
         os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"

@@ -32,7 +32,7 @@ DEVICE_SWEEP = Sweep(toy.MODEL, toy.Config(), {"size": [8], "ridge": [0.5, 2.0]}
 def small_units():
     """A sweep whose blocks are one lane, since no block fits this budget."""
     plan.BUDGET = 1
-    return Sweep(toy.MODEL, toy.Config(), {"size": SIZES, "ridge": [0.5, 2.0]}, seeds=SEEDS)
+    return Sweep(toy.LIGHT, toy.Config(), {"size": SIZES, "ridge": [0.5, 2.0]}, seeds=SEEDS)
 
 
 def factorised(systems):

@@ -1,5 +1,6 @@
 """A model for the engine's tests: a ridge solve by a batched Cholesky factorisation."""
 
+import dataclasses
 from typing import Literal
 
 import equinox as eqx
@@ -64,6 +65,16 @@ MODEL = Model(
     },
     smallest=Config(size=3),
 )
+
+
+def simulate_lightly(config, *, key):
+    """The same shapes without the solve, for tests that are not about numbers."""
+    TRACES.append(config)
+    offset = config.ridge + jr.normal(key)
+    return {"offset": offset, "curve": offset + jnp.zeros(3), "status": jnp.int32(0)}
+
+
+LIGHT = dataclasses.replace(MODEL, name="light", simulate=simulate_lightly)
 
 
 def solve_tolerance(systems):

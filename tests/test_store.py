@@ -1,5 +1,6 @@
 """The store: killed, damaged, full, unwritable, newer, and shared by two processes."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -11,7 +12,6 @@ import time
 from pathlib import Path
 
 import engine_toy as toy
-import h5py
 import pytest
 import xarray as xr
 
@@ -27,7 +27,7 @@ from scalinglab.experiments.engine import (
 from scalinglab.experiments.engine import store as store_module
 
 CHILD = Path(__file__).with_name("engine_child.py")
-SWEEP = Sweep(toy.MODEL, toy.Config(), {"size": [3, None], "kind": ["plain", "twice"]}, seeds=3)
+SWEEP = Sweep(toy.LIGHT, toy.Config(), {"size": [3, None], "ridge": [1.0]}, seeds=3)
 
 
 def child(mode, path, **more):
@@ -57,6 +57,10 @@ def units(path):
     return sorted(path.glob("units/*/*.unit"))
 
 
+def reached(path, count):
+    return (path / "FORMAT").exists() and len(units(path)) >= count
+
+
 def result(path):
     (found,) = path.glob("results/*.nc")
     return found.read_bytes()
@@ -84,9 +88,9 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_bytes(undistur
     assert total == 160
     draw = random.Random(2)
     kept = {}
-    for moment in sorted(draw.sample(range(1, total), 3)):
+    for moment in (0, *sorted(draw.sample(range(1, total), 2))):
         process = child("sweep", tmp_path)
-        wait_until(lambda moment=moment: len(units(tmp_path)) >= moment, process)
+        wait_until(lambda n=moment: reached(tmp_path, n), process)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
         now = identities(tmp_path)
@@ -128,7 +132,7 @@ def test_a_second_run_traces_nothing_and_rewrites_nothing(stored):
     seen = []
     again = run_sweep(SWEEP, store=Store(stored), progress=seen.append)
     assert not toy.TRACES
-    assert (seen[-1].done, seen[-1].reused) == (12, 12)
+    assert (seen[-1].done, seen[-1].reused) == (6, 6)
     assert before == {path: path.stat().st_mtime_ns for path in stored.rglob("*.*")}
     xr.testing.assert_identical(again, run_sweep(SWEEP))
 
@@ -141,8 +145,6 @@ def test_a_result_comes_back_as_it_was_and_has_no_clock_in_it(stored, tmp_path_f
     other = tmp_path_factory.mktemp("other")
     run_sweep(SWEEP, store=Store(other))
     assert result(other) == result(stored)
-    with h5py.File(next(stored.glob("results/*.nc"))) as file:
-        assert all(name.decode().isprintable() for name in map(str.encode, file))
 
 
 def test_a_resumed_run_keeps_the_blocks_of_its_plan(stored, monkeypatch):
@@ -173,7 +175,7 @@ def test_a_damaged_unit_is_set_aside_and_computed_again(stored, where):
     again = run_sweep(SWEEP, store=Store(stored), progress=seen.append)
     assert any(first.name in p.message and "damaged" in p.message for p in seen)
     assert first.read_bytes() == good
-    assert seen[-1].reused == 12 - 3
+    assert seen[-1].reused == 5
     assert (stored / "damaged" / first.name).exists()
     assert result(stored) == before
     xr.testing.assert_identical(again, run_sweep(SWEEP))
@@ -203,7 +205,7 @@ def test_a_damaged_plan_is_made_again(stored):
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-@pytest.mark.parametrize("after", [0, 4, 11])
+@pytest.mark.parametrize("after", [0, 3, 9])
 def test_a_full_disk_is_an_error_of_one_line_with_nothing_half_written(
     tmp_path, monkeypatch, call, after
 ):
@@ -268,11 +270,11 @@ def test_old_temporary_files_are_removed_and_young_ones_kept(tmp_path):
 def test_what_changes_the_numbers_changes_the_keys():
     def keys(**fields):
         base = fields.pop("base", toy.Config())
-        model = fields.pop("model", toy.MODEL)
+        model = fields.pop("model", toy.LIGHT)
         planned = plan_sweep(Sweep(model, base, {"ridge": [0.5, 2.0]}, seeds=2, **fields))
         return {planned.key, *(unit.key for unit in planned.units)}
 
-    newer = type(toy.MODEL)(**{**vars(toy.MODEL), "version": 2})
+    newer = dataclasses.replace(toy.LIGHT, version=2)
     every = [
         keys(),
         keys(root_seed=1),

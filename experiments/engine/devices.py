@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec, SingleDeviceSharding
 
+from .threads import widen_xla_pool
+
 How = Literal["shard_map", "pmap"]
 _AXIS = "lanes"
 
@@ -49,6 +51,7 @@ def local_devices(devices: Sequence[Any] | None = None) -> tuple[Any, ...]:
 
     **Raises:** `ValueError` when none are given.
     """
+    widen_xla_pool()
     found = tuple(jax.local_devices() if devices is None else devices)
     if not found:
         raise ValueError("devices: none given; leave the argument out to use all local ones")

@@ -21,6 +21,7 @@ from .provenance import provenance
 from .result import Lanes, publish_result, result_key
 from .store import DamagedError, Store
 from .sweep import Sweep
+from .threads import single_threaded_blas
 
 # The program that is needed and the one after it: XLA keeps the cores of a small machine busy with
 # these two.
@@ -227,8 +228,9 @@ def _computed(
 
 
 def _call(program: Callable[..., Any], unit: Unit) -> dict[str, np.ndarray]:
-    found = program(*unit.arguments)
-    return {name: np.asarray(found[name])[: len(unit.rows)] for name in found}
+    with single_threaded_blas():
+        found = program(*unit.arguments)
+        return {name: np.asarray(found[name])[: len(unit.rows)] for name in found}
 
 
 def _settled(group: Group, device: Any, store: Store | None) -> Draft:

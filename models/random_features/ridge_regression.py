@@ -75,16 +75,18 @@ class Fit(NamedTuple):
         return (samples - cols) + jnp.sum((jnp.eye(cols, dtype=hat.dtype) - hat) ** 2)
 
 
-def _feature_map(features: Array | None, modes: int) -> Array | None:
-    """F / sqrt(N), or a square factor with the same kernel when that is smaller.
+def _feature_map(features: Array | None, samples: int | None, modes: int) -> Array | None:
+    """F / sqrt(N), or a square factor with the same kernel where the modes are the smallest side.
 
-    The predictor depends on the features only through F^T F / N, so N > M features are replaced
-    by the M rows of the R factor, and infinitely many by the identity (None).
+    The predictor depends on the features only through F^T F / N, so that N > M features may be
+    replaced by the M rows of the R factor (needed where D > M too: the Gram matrix is singular
+    otherwise), and infinitely many by the identity (None).
     """
     if features is None:
         return None
     scaled = features / math.sqrt(features.shape[0])
-    return jnp.linalg.qr(scaled, mode="r") if features.shape[0] > modes else scaled
+    smallest = features.shape[0] > modes and (samples is None or samples > modes)
+    return jnp.linalg.qr(scaled, mode="r") if smallest else scaled
 
 
 def scale_inputs(problem: Problem, inputs: Array) -> Array:
@@ -94,7 +96,7 @@ def scale_inputs(problem: Problem, inputs: Array) -> Array:
 
 def fit_samples(problem: Problem, features: Array | None, inputs: Array) -> Fit:
     """Training on finite data, solved on the smaller side of (samples, features)."""
-    feature_map = _feature_map(features, problem.eigenvalues.size)
+    feature_map = _feature_map(features, inputs.shape[0], problem.eigenvalues.size)
     data = scale_inputs(problem, inputs)
     design = data if feature_map is None else data @ feature_map.T
     samples, cols = design.shape
@@ -178,7 +180,7 @@ def risks(problem: Problem, features: Array | None, inputs: Array, noise: Array 
 def population_risks(problem: Problem, features: Array | None, *, averaged: bool) -> Risks:
     """The limit of infinitely many samples; there is no training set to have a risk on."""
     eigenvalues, w = problem.eigenvalues, problem.coefficients
-    feature_map = _feature_map(features, eigenvalues.size)
+    feature_map = _feature_map(features, None, eigenvalues.size)
     if features is None or feature_map is None:
         bias = eigenvalues * (w * problem.ridge / (eigenvalues + problem.ridge)) ** 2
         return Risks(

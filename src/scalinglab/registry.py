@@ -37,6 +37,13 @@ MODELS: tuple[Entry, ...] = (
         "ridge regression on random features of power-law Gaussian data",
         _BAHRI,
     ),
+    Entry(
+        "digits",
+        "scalinglab.models.digits",
+        "scalinglab.theory.digits",
+        "ridge regression on ReLU random features of scikit-learn's digits",
+        _BAHRI,
+    ),
 )
 
 EXPERIMENTS: tuple[Entry, ...] = (

@@ -114,8 +114,7 @@ def _bracket(
     ridgeless one (and the ridge itself) and ridge + trace (1/D + 1/N).
     """
     inverse_smaller = jnp.maximum(1.0 / num_samples, 1.0 / num_features)
-    counts = jnp.cumsum(spectrum.multiplicities)
-    ridgeless = jnp.max(spectrum.eigenvalues * (counts * inverse_smaller - 1))
+    ridgeless = jnp.max(spectrum.eigenvalues * (spectrum.counts * inverse_smaller - 1))
     upper = ridge + spectrum.trace * (1.0 / num_samples + 1.0 / num_features)
     return jnp.maximum(ridge, ridgeless), upper
 

@@ -150,5 +150,6 @@ def with_input_noise(
     eigenvalues, power = spectrum.eigenvalues, spectrum.target_power
     shifted = eigenvalues + input_noise
     lost = jnp.sum(spectrum.multiplicities * input_noise * power / shifted)
-    mapped = Spectrum(shifted, spectrum.multiplicities, eigenvalues * power / shifted)
+    power = eigenvalues * power / shifted
+    mapped = Spectrum(shifted, spectrum.multiplicities, power, spectrum.counts)
     return mapped, noise_variance + lost
