@@ -127,7 +127,7 @@ def _collapse(axis: Any, rows: list[Row]) -> list[dict[str, Any]]:
             entry = _collapse_row(row)
             if abs(entry["scaled_ridge"] - scaled) > 1e-6:
                 continue
-                marker = MARKERS[2 * decays.index(entry["eigenvalue_decay"]) + (smaller > 32)]
+            marker = MARKERS[2 * decays.index(entry["eigenvalue_decay"])]
             label = rf"ridge $(m/C)^a = {scaled:g}$" if scaled not in shown else None
             shown.add(scaled)
             axis.errorbar(

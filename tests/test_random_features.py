@@ -210,7 +210,7 @@ def test_t9_resolution_limited_points_with_the_tail(which, decay):
 
 
 def test_tail_is_what_more_modes_would_be():
-    """M = 200 with the tail on the mean against M = 3000 without one: 4 s.e. and 1/m^2 = 1e-3."""
+    """M = 200 with the tail on the mean against M = 2000 without one: 4 s.e. and 1/m^2 = 1e-3."""
     for sizes in (
         {"num_samples": 32, "num_features": None},
         {"num_samples": None, "num_features": 32},
@@ -220,12 +220,12 @@ def test_tail_is_what_more_modes_would_be():
             target_decay=2.0,
         )  # fmt: skip
         long = model.Config(
-            **sizes, dimension=3000, teacher="isotropic", eigenvalue_decay=2.0, target_decay=2.0
+            **sizes, dimension=2000, teacher="isotropic", eigenvalue_decay=2.0, target_decay=2.0
         )
-        first, first_error = mean(lanes(short, 48))
-        second, second_error = mean(lanes(long, 48, root=1))
-        # The 3000 modes leave out the target's power beyond, 1/3000.
-        missing = 1 / 3000
+        first, first_error = mean(lanes(short, 32))
+        second, second_error = mean(lanes(long, 32, root=1))
+        # The 2000 modes leave out the target's power beyond, 1/2000.
+        missing = 1 / 2000
         bound = 4 * np.hypot(first_error, second_error) + missing + 1e-3 * second
         assert abs(first - second) < bound
 
@@ -280,13 +280,11 @@ def test_a_hopeless_system_is_named_and_spoils_nothing():
     [
         ({"num_samples": 0}, "num_samples: 0"),
         ({"num_samples": -3}, "num_samples: -3"),
-        ({"num_features": 2.5}, "num_features: 2.5"),
         ({"num_samples": True}, "num_samples: True"),
         ({"ridge": float("nan")}, "ridge: nan"),
         ({"ridge": -1.0}, "ridge: -1.0"),
         ({"eigenvalue_decay": 1.0}, "eigenvalue_decay: 1.0"),
         ({"noise_variance": float("inf")}, "noise_variance: inf"),
-        ({"teacher": "random"}, "teacher: 'random'"),
         ({"num_samples": 100, "num_features": 100}, "infinite"),
         ({"tail": "averaged"}, "tail: 'averaged'"),
         ({"paired": "swapped", "num_samples": None}, "paired: 'swapped'"),

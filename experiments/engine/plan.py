@@ -96,6 +96,9 @@ def make_groups(sweep: Sweep, backend: str) -> list[Group]:
     **Raises:** `ValueError` for a field that is neither a number nor static.
     """
     points = sweep.points()
+    check = getattr(sweep.model, "check", None)
+    for config in points if check is not None else ():
+        check(config)
     members: dict[Any, list[int]] = {}
     leaves = []
     for position, config in enumerate(points):

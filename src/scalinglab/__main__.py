@@ -25,11 +25,10 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. **Returns:** the exit status; 2 for bad input, 130 for an interrupt."""
     status = _guarded(list(sys.argv[1:] if argv is None else argv))
-    if status == INTERRUPTED and argv is None:
+    background = sys.modules.get("scalinglab.experiments.engine.background")
+    if argv is None and background is not None:
         # A compiled program that still runs in another thread would hold the process for minutes.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+        background.leave(status)
     return status
 
 

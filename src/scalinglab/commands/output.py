@@ -47,6 +47,14 @@ def figure(value: Any, digits: int = 5) -> str:
     return f"{value:.{digits}g}"
 
 
+def with_error(value: float, error: float) -> str:
+    """A measurement to the second digit of its standard error, such as `1.9959 ± 0.0040`."""
+    decimals = 1 - math.floor(math.log10(error)) if error > 0 and math.isfinite(error) else -1
+    if not (0 <= decimals <= 9 and math.isfinite(value)):
+        return f"{figure(value, 4)} ± {figure(error, 2)}"
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+
 def value_text(value: Any) -> str:
     """A configuration's value as the command line spells it."""
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .output import columns, count, figure
+from .output import columns, count, figure, with_error
 
 STRICT = ("exact", "deterministic_equivalent")
 _ORDER = ("agrees", "disagrees", "inconclusive", "not identifiable")
@@ -16,7 +16,7 @@ def verdict_table(claims: Sequence[Any]) -> str:
             claim.verdict,
             claim.quantity,
             claim.window,
-            f"{figure(claim.measured, 4)} ± {figure(claim.standard_error, 2)}",
+            with_error(claim.measured, claim.standard_error),
             figure(claim.predicted, 4),
             f"± {figure(claim.margin, 2)}",
             claim.kind.replace("_", " "),
