@@ -146,6 +146,9 @@ def _collapse(axis: Any, rows: list[Row]) -> list[dict[str, Any]]:
         ylabel=r"$L\,m^{a-1}/C^a$,  $m = \min(N, D)$",
         title="One law for every $N$, $D$ and ridge",
     )
+    ticks = (1, 1.5, 2, 3, 4, 5, 6)
+    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_yticks([], minor=True)
     shapes = [
         Line2D([], [], color="0.3", linestyle=DASHES[j], marker=MARKERS[2 * j], mfc="white")
         for j in range(len(decays))
