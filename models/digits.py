@@ -24,7 +24,7 @@ kernel and teacher are others, and the population behind the 1797 images is unkn
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -71,7 +71,7 @@ class Config(eqx.Module):
         None, "N", ">= 1, or None for the kernel itself", "ReLU random features", static=True
     )
     ridge: float = _field(1e-10, "rho", ">= 0", "penalty in the (1/D) normalisation")
-    dtype: str = _field(
+    dtype: Literal["float64", "float32"] = _field(
         "float64", "", "float64 | float32", "arithmetic of the simulation", static=True
     )
 
@@ -146,7 +146,7 @@ def pooled(pixels: Float[np.ndarray, "images side side"], pool: int) -> np.ndarr
 
 @functools.cache
 def images(pool: int) -> np.ndarray:
-    """The pooled images at unit norm, (1797, (8/pool)^2): the first 1300 to train, the rest to test.
+    """The pooled images at unit norm, (1797, (8/pool)^2): 1300 to train, then 497 to test.
 
     **Raises:** `ValueError` when scikit-learn is not installed, and for a `pool` not 1, 2 or 4.
 
@@ -165,12 +165,12 @@ def images(pool: int) -> np.ndarray:
 def relu_kernel(
     left: Float[Array, "rows inputs"], right: Float[Array, "cols inputs"]
 ) -> Float[Array, "rows cols"]:
-    """k(x . x') = (sin u + (pi - u) cos u)/pi, cos u = x . x', for inputs of unit norm.
+    """The kernel (sin u + (pi - u) cos u)/pi, cos u = x . x', of inputs of unit norm.
 
     The mean of 2 relu(w . x) relu(w . x') over w ~ N(0, I). Its rounding error stays of order eps
     at x = x', where arccos loses digits, since k is flat in the angle there.
 
-    **Source:** Cho and Saul 2009, arc-cosine kernel of order 1, times 1.
+    **Source:** Cho and Saul 2009, arc-cosine kernel of order 1.
     """
     cosine = jnp.clip(left @ right.T, -1.0, 1.0)
     angle = jnp.arccos(cosine)
@@ -207,8 +207,8 @@ def simulate(config: Config, *, key: PRNGKeyArray) -> dict[str, Array]:
 
     **Arguments:** `config`; `key`, of this lane: it draws the training set and the features.
 
-    **Returns:** scalars `test_risk`, a mean squared error relative to predicting zero, and `status`;
-    the risk is NaN where that is not OK.
+    **Returns:** scalars `test_risk`, a mean squared error relative to predicting zero, and
+    `status`; the risk is NaN where that is not OK.
 
     **Raises:** `ValueError` when scikit-learn is not installed.
 
@@ -218,9 +218,9 @@ def simulate(config: Config, *, key: PRNGKeyArray) -> dict[str, Array]:
     given the training set; with `num_samples=None` as well nothing is random.
     """
     sample = draw(config, key=key)
-    # The images are a constant of the program, 0.9 MB at most. Kernels are computed from them in the
-    # lane, or once for all lanes where the training set is every image; the barrier keeps XLA from
-    # doing that at compile time, which takes seconds and leaves a constant of 14 MB.
+    # The images are a constant of the program, 0.9 MB at most. Kernels are computed from them in
+    # the lane, or once for all lanes where the training set is every image; the barrier keeps XLA
+    # from doing that at compile time, which takes seconds and leaves a constant of 14 MB.
     inputs = jax.lax.optimization_barrier(jnp.asarray(images(config.pool), config.dtype))
     train, test = inputs[:TRAIN], inputs[TRAIN:]
     if sample.subset is not None:

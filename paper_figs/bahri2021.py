@@ -10,6 +10,7 @@ import xarray as xr
 from scalinglab.experiments.curves import Curve, fit_window
 from scalinglab.experiments.random_features import four_regimes
 
+from .bahri2021_digits import draw_digits
 from .bahri2021_duality import draw_duality
 from .bahri2021_joint import draw_joint_risk
 from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, Figure, canvas
@@ -124,4 +125,5 @@ FIGURES = {
     "four-regimes": Figure("four-regimes", ("four-regimes",), draw_four_regimes),
     "duality": Figure("duality", ("duality",), draw_duality),
     "joint-risk": Figure("joint-risk", ("joint-risk",), draw_joint_risk),
+    "digits": Figure("digits", ("digits",), draw_digits),
 }

@@ -121,7 +121,7 @@ def test_swap_identity_fails_for_another_ridge_convention():
     assert np.all(np.abs(lanes(second, 4)["test_risk"] / swapped - 1) > 1e-3)
 
 
-# Table 3.1 of the derivation: a, b, N, D, ridge, noise.
+# docs/random_features.md, 3.1: a, b, N, D, ridge, noise.
 TABLE = [
     (2.0, 2.0, 60, 300, 0.0, 0.0),
     (2.0, 2.0, 300, 60, 0.0, 0.0),
@@ -232,7 +232,7 @@ def test_tail_is_what_more_modes_would_be():
 
 @pytest.mark.parametrize("swap", ["no", "yes"])
 def test_crossed_decomposition(swap):
-    """8 x 8 features x data, 12 repetitions: within 3.5 s.e. + 8 % of the theory (section 3.2)."""
+    """8 x 8 features x data, 12 repetitions: within 3.5 s.e. + 8 % of the theory (docs, 3.2)."""
     samples, features = (60, 90) if swap == "yes" else (90, 60)
     config = model.Config(
         num_samples=samples,

@@ -47,7 +47,7 @@ def test_t2_duality_of_samples_and_features(samples, features, a, ridge):
 @pytest.mark.parametrize(("samples", "features"), [(300, 60), (60, 300), (100, 130)])
 @pytest.mark.parametrize(("a", "b", "noise"), [(1.5, 2.5, 0.1), (2.0, 2.0, 0.0), (3.0, 1.7, 0.3)])
 def test_t3_ridgeless_closed_forms(samples, features, a, b, noise):
-    """(T3) (E2) at ridge 0, and as ridge -> 0, is the closed form of section 2.5."""
+    """(T3) (E2) at ridge 0, and as ridge -> 0, is the closed form of docs/random_features.md, 2.5."""
     spectrum = spectra.power_law(a, b, 600)
     smaller = min(samples, features)
 
@@ -207,7 +207,7 @@ def test_t10_additive_identity_on_the_discrete_spectrum(samples, features):
 
 
 def test_optimal_ridge_against_published_numbers_and_a_scan():
-    """Section 3.3: infinite-spectrum .06702 at (48, 144); and no ridge on a fine grid is better."""
+    """docs, 3.3: infinite-spectrum .06702 at (48, 144); and no ridge on a fine grid is better."""
     spectrum = spectra.power_law(2.0, 2.0)
     ridge, risk = theory.optimal_ridge(spectrum, f64(48), f64(144), f64(0.0))
     assert float(risk) == pytest.approx(0.06702, abs=5e-6)  # the rounding of the quoted number
@@ -231,7 +231,7 @@ def test_optimal_ridge_is_zero_where_the_features_are_infinite_and_labels_clean(
 
 
 def test_input_noise_mapping_against_brute_force():
-    """(2.8) Training on x + sqrt(tau) g directly, with the exact population risk.
+    """docs, 2.8: training on x + sqrt(tau) g directly, with the exact population risk.
 
     48 draws; the mean is tested at 4 standard errors (6e-5 by chance) plus the stated error 1/m.
     """
@@ -298,7 +298,7 @@ def test_local_exponents_approach_the_asymptotic_ones(b, data_exponent, feature_
 
 
 def test_label_noise_saturates_without_ridge():
-    """Section 2.6: ridgeless L(D) tends to sigma^2 a, since q/D -> 1 - 1/a."""
+    """docs, 2.6: ridgeless L(D) tends to sigma^2 a, since q/D -> 1 - 1/a."""
     noisy = all_risks(1.5, 1.5, 1e6, np.inf, 0, 0.1).test_risk
     clean = all_risks(1.5, 1.5, 1e6, np.inf, 0, 0.0).test_risk
     # z is 1/2 below its continuum value of 1e6, and q likewise.

@@ -76,7 +76,8 @@ EXPERIMENTS: tuple[Entry, ...] = (
         "scalinglab.experiments.random_features.digits",
         "",
         "a learning curve predicted from the kernel spectrum of real images",
-        f"{_BAHRI} Fig. 3",
+        f"{_BAHRI} Fig. 2",
+        "30 s",
     ),
 )
 
@@ -110,7 +111,7 @@ FIGURES: tuple[Entry, ...] = (
         "scalinglab.paper_figs.bahri2021",
         "",
         "predicted and measured learning curves on digits",
-        f"{_BAHRI} Fig. 3",
+        f"{_BAHRI} Fig. 2",
         experiments=("digits",),
     ),
 )

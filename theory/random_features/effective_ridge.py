@@ -7,7 +7,7 @@ kappa is the ridge renormalised by both data and features. The right side increa
 branch, so the root is unique; at ridge 0 it is df1(kappa) = min(N, D). N = infinity is kernel ridge
 regression.
 
-| here | spec | Simon 2311.14646 | Atanasov 2405.00592 | Maloney 2210.16859 |
+| here | symbol | Simon 2311.14646 | Atanasov 2405.00592 | Maloney 2210.16859 |
 |---|---|---|---|---|
 | effective ridge kappa | kappa | gamma | kappa_2 | Delta |
 | degrees_of_freedom z | df1 | sum lambda/(lambda + gamma) | df_1 | - |

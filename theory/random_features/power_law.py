@@ -14,7 +14,7 @@ symmetric in N and D. Minimising over the ridge, z* is the root in (0, min(N, D)
 At a = 2 (alpha_K = 1) it is z* = N D/(N + D), and L* = (pi^2/4)(1/N + 1/D): the additive form is
 exact. All sizes are real, positive, and may be infinite: the code divides by N D throughout.
 
-| here | spec | Bahri 2102.06701 |
+| here | symbol | Bahri 2102.06701 |
 |---|---|---|
 | eigenvalue_decay | a | 1 + alpha_K |
 | target_decay | b | - |

@@ -1,4 +1,4 @@
-"""Test risk, train risk and the variance decomposition (E2-E3, section 2.4 of the derivation).
+"""Test risk, train risk and the variance decomposition (E2, E3).
 
 With z = df1(kappa), q = df2(kappa), and x = z/N, y = z/D, s = (z - q)/z:
 

@@ -74,7 +74,7 @@ def _deterministic_equivalent(config: Config) -> Prediction:
         name: float(value)
         for name, value in _evaluate(_numbers(config), dimension=_modes(config)).items()
     }
-    observables = {name: value for name, value in values.items() if not name.startswith("_")}
+    observables = {name: values[name] for name in ("test_risk", "train_risk", *_DECOMPOSITION)}
     if config.num_samples is None:
         # There is no training set; the variances over it are zero.
         del observables["train_risk"]
