@@ -1,5 +1,7 @@
 """The theory of random features against identities, closed forms, mpmath and brute force."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import mpmath
@@ -47,7 +49,7 @@ def test_t2_duality_of_samples_and_features(samples, features, a, ridge):
 @pytest.mark.parametrize(("samples", "features"), [(300, 60), (60, 300), (100, 130)])
 @pytest.mark.parametrize(("a", "b", "noise"), [(1.5, 2.5, 0.1), (2.0, 2.0, 0.0), (3.0, 1.7, 0.3)])
 def test_t3_ridgeless_closed_forms(samples, features, a, b, noise):
-    """(T3) (E2) at ridge 0, and as ridge -> 0, is the closed form of docs/random_features.md, 2.5."""
+    """(T3) (E2) at ridge 0, and as ridge -> 0, is the closed form (docs, 2.5)."""
     spectrum = spectra.power_law(a, b, 600)
     smaller = min(samples, features)
 
@@ -269,7 +271,7 @@ def test_input_noise_lowers_the_exponent():
             data
         )
         slopes.append(-np.polyfit(np.log(data), np.log(risk), 1)[0])
-    assert all(after < before for before, after in zip(slopes, slopes[1:], strict=False))
+    assert all(after < before for before, after in itertools.pairwise(slopes))
 
 
 def test_exponents_of_all_regimes_and_broken_duality():
