@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# One BLAS thread a call: XLA already spreads a batch over the cores. Set here, since a plugin of
+# pytest loads BLAS before any file of ours can.
+export OPENBLAS_NUM_THREADS := 1
+
 .PHONY: demo test lint figures clean
 
 demo: $(VENV)/run.stamp

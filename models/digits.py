@@ -58,9 +58,10 @@ class Config(eqx.Module):
 
     The labels have no noise and interpolation is meant; the default ridge of 1e-10 is for the
     features. Without biases, some are zero on every training image and others linear on all of
-    them, so that a design has fewer independent columns than features (176 of 320 at pool 4) and
-    no ridgeless solve without a rank decision. 1e-10 is 1/580 or less of the effective ridge at any
-    size up to 320, so that the theory cannot tell it from 0, and leaves float64 nine digits.
+    them, so that a design has fewer independent columns than features (176 of 320 in one draw at
+    pool 4) and no ridgeless solve without a rank decision. 1e-10 is 1/580 or less of the effective
+    ridge at any size up to 320, so that the theory cannot tell it from 0, and leaves float64 nine
+    digits.
     """
 
     pool: int = _field(1, "", "1 | 2 | 4", "side of the averaged blocks of pixels", static=True)

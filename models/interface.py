@@ -56,7 +56,8 @@ class Model:
     - `name`: as on the command line, words joined by hyphens.
     - `summary`: one line for `scalinglab list`.
     - `version`: raised by hand whenever the numbers of `simulate` change; it is part of the key
-      under which results are stored. A string (the hash of a file) for a user's own model.
+      under which results are stored. For a model outside this package the engine adds the hash of
+      the file that defines `simulate`.
     - `Config`: the frozen `equinox.Module` that sets the model.
     - `simulate`: `simulate(config, *, key)` to a mapping from observable name to array, with
       an integer `status` among them; pure, and safe under `jit` and `vmap`.

@@ -1,10 +1,13 @@
 """Experiments: run, resumed, loaded, asked for their status; sweeps compared with a theory."""
 
 import dataclasses
+import importlib.util
 import json
 import types
+from pathlib import Path
 
 import engine_toy as toy
+import example_model
 import numpy as np
 import pytest
 import xarray as xr
@@ -23,6 +26,8 @@ from scalinglab.experiments import (
     status,
     sweep,
 )
+from scalinglab.experiments.engine.provenance import stored_version
+from scalinglab.registry import load_model
 from scalinglab.theory import Prediction, Theory
 
 
@@ -179,3 +184,18 @@ def test_a_comparison_needs_a_sweep_and_its_own_model():
         compare(found, [EXACT])
     with pytest.raises(ValueError, match=r"dataset: it holds no sweep"):
         compare(xr.Dataset(), [EXACT])
+
+
+def test_an_edited_model_of_ones_own_is_computed_anew(tmp_path):
+    """Outside the package the hash of the file is part of the key; inside, the version alone."""
+    text = Path(example_model.__file__).read_text()
+    keys = []
+    for content in (text, text, text + "\n# edited\n"):
+        path = tmp_path / "own_model.py"
+        path.write_text(content)
+        spec = importlib.util.spec_from_file_location("own_model", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        keys.append(stored_version(module.MODEL))
+    assert keys[0] == keys[1] != keys[2]
+    assert stored_version(load_model("random-features")[0]) == "1"

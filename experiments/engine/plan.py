@@ -23,6 +23,7 @@ import numpy as np
 from .canonical import config_digest, digest
 from .devices import trace_on
 from .memory import peak_bytes
+from .provenance import stored_version
 from .sweep import Sweep
 
 BUDGET = 2**30
@@ -110,7 +111,7 @@ def make_groups(sweep: Sweep, backend: str) -> list[Group]:
     identity = {
         "format": FORMAT,
         "model": sweep.model.name,
-        "version": str(sweep.model.version),
+        "version": stored_version(sweep.model),
         "root_seed": sweep.root_seed,
         "common_numbers": sweep.common_numbers,
         "backend": backend,

@@ -1,12 +1,34 @@
-"""What is recorded beside a result and is no part of its key: versions and the git revision."""
+"""What a result came from: the model's version, which keys it, and what is only recorded."""
 
 import functools
+import hashlib
 import importlib.metadata
+import inspect
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import jax
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+def stored_version(model: Any) -> str:
+    """The version that results are kept under: the model's own, and outside this package its file.
+
+    A built-in model's version is raised by hand and guarded by a golden test. A user edits theirs
+    as they go, so the hash of the file that defines `simulate` is added, and results of an earlier
+    text are not taken for those of the present one. A notebook cell has no file: raise `version`.
+    """
+    simulate = inspect.unwrap(model.simulate)
+    if getattr(simulate, "__module__", "").partition(".")[0] == _PACKAGE:
+        return str(model.version)
+    try:
+        content = Path(inspect.getsourcefile(simulate) or "").read_bytes()
+    except (OSError, TypeError):
+        return str(model.version)
+    return f"{model.version}+{hashlib.sha256(content).hexdigest()[:16]}"
 
 
 @functools.cache

@@ -12,6 +12,7 @@ import xarray as xr
 
 from .canonical import config_fields, digest, spelled
 from .plan import FORMAT
+from .provenance import stored_version
 from .store import Store, StoreError
 from .sweep import Sweep
 
@@ -130,7 +131,7 @@ def _fixed_fields(sweep: Sweep) -> dict[str, Any]:
 def _attributes(sweep: Sweep, backend: str) -> dict[str, Any]:
     return {
         "model": sweep.model.name,
-        "version": str(sweep.model.version),
+        "version": stored_version(sweep.model),
         "config": json.dumps(_fixed_fields(sweep), sort_keys=True),
         "seeds": sweep.seeds,
         "root_seed": sweep.root_seed,
