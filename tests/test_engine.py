@@ -103,10 +103,15 @@ def test_each_group_is_compiled_once_and_traced_once_more_for_more_devices():
     # 14 lanes a group are 7 blocks of 2, since 16, 8 and 4 would waste two lanes.
     sweep = Sweep(toy.LIGHT, toy.Config(), {"size": [4, 8], "ridge": [0.5, 2.0]}, seeds=7)
     for devices, traces in ((jax.devices()[:1], 1), (jax.devices(), 2)):
+        jax.clear_caches()
+        plan._batched.cache_clear()
         toy.TRACES.clear()
         planned = plan_sweep(sweep, devices=devices)
         assert (len(planned.groups), len(planned.units)) == (2, 14)
         execute(planned)
+        assert len(toy.TRACES) == 2 * traces
+        # The same shapes with other random numbers: nothing is traced, and nothing compiled.
+        execute(plan_sweep(dataclasses.replace(sweep, root_seed=1), devices=devices))
         assert len(toy.TRACES) == 2 * traces
 
 

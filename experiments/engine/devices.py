@@ -16,6 +16,10 @@ from .threads import widen_xla_pool
 
 How = Literal["shard_map", "pmap"]
 _AXIS = "lanes"
+# The programs compiled last, by what they follow from: a second sweep of the same shapes in one
+# process, with other numbers or seeds, compiles nothing.
+_COMPILED: dict[Any, Any] = {}
+_KEPT = 64
 
 
 def over_devices(
@@ -98,11 +102,19 @@ def compile_over_devices(
         arrays = jax.tree.map(lambda x: pad_rows(x, _round_up(rows, parts)), arrays)
         return jax.tree.map(lambda x: _split(x, parts), arrays) if split else arrays
 
-    if ready is None or parts > 1:
-        program = jax.pmap(f, devices=devices) if split else spread(f, how, devices)
-        compiled = program.lower(*placed(arguments)).compile()
-    else:
-        compiled = ready.lower().compile() if hasattr(ready, "lower") else ready
+    leaves, structure = jax.tree.flatten(arguments)
+    shapes = tuple((x.shape, x.dtype.str) for x in leaves)
+    key = (f, structure, shapes, how, devices, bool(jax.config.read("jax_enable_x64")))
+    compiled = _COMPILED.get(key)
+    if compiled is None:
+        if ready is None or parts > 1:
+            program = jax.pmap(f, devices=devices) if split else spread(f, how, devices)
+            compiled = program.lower(*placed(arguments)).compile()
+        else:
+            compiled = ready.lower().compile() if hasattr(ready, "lower") else ready
+        while len(_COMPILED) >= _KEPT:
+            _COMPILED.pop(next(iter(_COMPILED)), None)
+        _COMPILED[key] = compiled
 
     def run(*arrays: Any) -> Any:
         found = jax.device_get(compiled(*placed(arrays)))

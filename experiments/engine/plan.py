@@ -12,6 +12,7 @@ devices and workers change where a unit runs and never what it computes: the lar
   is compiled and measured before B is settled, and B falls when it does not fit.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -210,6 +211,9 @@ def _group(
     )
 
 
+# One function a (simulate, static fields): JAX finds its traces by the function's identity, so that
+# a second sweep of the same shapes in one process traces nothing.
+@functools.lru_cache(maxsize=256)
 def _batched(simulate: Callable[..., Any], structure: Any) -> Callable[..., Any]:
     def lane(leaves: Any, number: Any, seed: Any, root: Any) -> dict[str, Any]:
         config = jax.tree.unflatten(structure, leaves)
