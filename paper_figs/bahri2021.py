@@ -72,7 +72,9 @@ def _regime(axis: Any, name: str, dataset: xr.Dataset) -> list[dict[str, Any]]:
             rf"{float(fit.exponent_error):.3f}  (theory {float(predicted):.3f})"
         )
         _points(axis, curve, i, label)
-        rows += _rows(name, curve, {"exponent": fit.exponent, "exponent_theory": predicted})
+        low, high = (float(end) for end in fit.interval)
+        exponents = {"exponent": fit.exponent, "exponent_low": low, "exponent_high": high}
+        rows += _rows(name, curve, {**exponents, "exponent_theory": predicted})
     axis.axvspan(start / 1.12, curve.x[-1] * 1.12, color="0.93", zorder=-1)
     axis.set(xscale="log", yscale="log", title=title, xlabel=x_label, ylabel=y_label)
     _power_of_two_ticks(axis, curve.x)

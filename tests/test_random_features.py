@@ -188,13 +188,17 @@ def test_mean_over_data_given_the_features():
 
 
 @pytest.mark.parametrize("which", ["num_samples", "num_features"])
-@pytest.mark.parametrize("decay", [1.5, 2.0])
-def test_t9_resolution_limited_points_with_the_tail(which, decay):
+@pytest.mark.parametrize("decay", [1.5, 2.0, 3.0])
+def test_t9_resolution_limited_points_and_slope_with_the_tail(which, decay):
     """(T9) m >= 32 within 3.5 s.e. + 3 % of the infinite-spectrum theory, 1 % for m >= 128.
 
-    Eight comparisons at 5e-4 each: 0.4 % would fail by chance.
+    The slope is within 3 s.e. plus what those allowances can make of it: the largest change of a
+    least-squares slope in log m when each point moves by its allowance. 18 points at 5e-4 and 6
+    slopes at 3e-3: 3 % of other seeds would fail somewhere.
     """
-    for size, allowed in ((32, 0.03), (128, 0.01)):
+    allowance = {32: 0.03, 64: 0.03, 128: 0.01}
+    ratios, errors = [], []
+    for size, allowed in allowance.items():
         sizes = {"num_samples": None, "num_features": None, which: size}
         config = model.Config(
             **sizes,
@@ -207,6 +211,13 @@ def test_t9_resolution_limited_points_with_the_tail(which, decay):
         predicted = theory.predict(config).observables["test_risk"]
         measured, error = mean(lanes(config, 12))
         assert abs(measured - predicted) < 3.5 * error + allowed * predicted
+        ratios.append(measured / predicted)
+        errors.append(error / predicted)
+    log_size = np.log(list(allowance))
+    weights = (log_size - log_size.mean()) / np.sum((log_size - log_size.mean()) ** 2)
+    slope = np.sum(weights * np.log(ratios))
+    slope_error = np.sqrt(np.sum((weights * errors) ** 2))
+    assert abs(slope) < 3 * slope_error + np.sum(np.abs(weights) * list(allowance.values()))
 
 
 def test_tail_is_what_more_modes_would_be():

@@ -102,8 +102,8 @@ def predict_from(
 
 
 def _call(row: Theory, config: Any, key: Any) -> Prediction:
-    if not row.needs_key:
-        return row.predict(config)
-    if key is None:
+    if row.needs_key and key is None:
         raise ValueError(f"key: theory {row.name!r} is conditional on the draw; give key=")
-    return row.predict(config, key=key)
+    # Predictions are made on the CPU, in float64, wherever the simulations run.
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        return row.predict(config, key=key) if row.needs_key else row.predict(config)
