@@ -312,9 +312,19 @@ def test_bad_fields_are_named(fields, text):
     [
         ({"dimension": None}, "dimension: None"),
         ({"num_samples": 101, "num_features": 100}, "differ by at most one"),
-        ({"num_samples": 50, "num_features": 100, "dimension": 50, "noise_variance": 0.1}, "noise"),
+        (
+            {"num_samples": 50, "num_features": 100, "dimension": 50, "noise_variance": 0.1},
+            "dimension 50",
+        ),
     ],
 )
 def test_what_has_no_simulation_is_named(fields, text):
     with pytest.raises(ValueError, match=text):
         model.check_simulation(model.Config(**fields))
+
+
+def test_a_prediction_says_where_the_mean_is_infinite():
+    assert theory.predict(model.Config(num_samples=101, num_features=100)).status == (
+        Status.INFINITE_MEAN
+    )
+    assert theory.predict(model.Config(num_samples=102, num_features=100)).status == Status.OK

@@ -22,6 +22,7 @@ squared errors that include the label noise and carry no factor 1/2.
 
 from .config import Config as Config
 from .config import check_simulation as check_simulation
+from .config import infinite_mean as infinite_mean
 from .simulate import MODEL as MODEL
 from .simulate import Draw as Draw
 from .simulate import draw as draw

@@ -128,29 +128,37 @@ def _validate_combinations(config: Config) -> None:
         )
 
 
+def infinite_mean(config: Config) -> bool:
+    """Whether the mean risk over draws is infinite, though almost every draw has a finite one.
+
+    Without a ridge the risk has the mean of an inverse Wishart matrix of n degrees of freedom in m
+    dimensions, which is infinite for abs(n - m) <= 1: n, m = D, N where the modes exceed both, and
+    n, m = D, M where the features resolve all modes and the labels have noise.
+    """
+    if config.ridge > 0 or config.num_samples is None:
+        return False
+    samples = config.num_samples
+    modes = math.inf if config.dimension is None else config.dimension
+    features = math.inf if config.num_features is None else config.num_features
+    at_peak = modes > max(samples, features) and abs(samples - features) <= 1
+    noisy = modes <= features and config.noise_variance > 0
+    return at_peak or (noisy and abs(samples - modes) <= 1)
+
+
 def check_simulation(config: Config) -> None:
     """**Raises:** `ValueError` where a valid configuration has a prediction but no simulation.
 
-    That is an infinite spectrum, and sizes whose risk has an infinite mean without a ridge: the
-    inverse Wishart matrix of n degrees of freedom in m dimensions has a mean only for
-    abs(n - m) > 1.
+    That is an infinite spectrum, and an infinite mean risk.
     """
     if config.dimension is None:
         raise ValueError(
             "dimension: None is the infinite spectrum, which only the theory has; give a number "
             "of modes (tail 'averaged' adds the rest on the mean), or ask for no seeds"
         )
-    if config.ridge > 0 or config.num_samples is None:
-        return
-    samples, dimension = config.num_samples, config.dimension
-    features = config.num_features if config.num_features is not None else dimension
-    if dimension > max(samples, features) and abs(samples - features) <= 1:
+    if infinite_mean(config):
         raise ValueError(
-            f"ridge: 0 with num_samples {samples} and num_features {features}: the mean risk is "
-            "infinite where they differ by at most one; give a positive ridge or move them apart"
-        )
-    if dimension <= features and abs(samples - dimension) <= 1 and config.noise_variance > 0:
-        raise ValueError(
-            f"ridge: 0 with num_samples {samples} and dimension {dimension}: with noise the mean "
-            "risk is infinite where they differ by at most one; give a positive ridge"
+            f"ridge: 0 with num_samples {config.num_samples}, num_features {config.num_features} "
+            f"and dimension {config.dimension}: the mean risk is infinite where num_samples and "
+            "the smaller of the others differ by at most one; give a positive ridge or move them "
+            "apart"
         )

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from scalinglab.models.random_features import Config, Draw, draw
+from scalinglab.models import Status
+from scalinglab.models.random_features import Config, Draw, draw, infinite_mean
 from scalinglab.models.random_features.ridge_regression import population_risks, problem_of
 from scalinglab.models.spectra import power_law
 from scalinglab.theory.prediction import Prediction, Theory, predict_from
@@ -82,8 +83,10 @@ def _deterministic_equivalent(config: Config) -> Prediction:
         observables["paired_test_risk"] = values["_" + config.paired]
         observables["excess_risk"] = values["test_risk"] - values["_" + config.paired]
     error = stated_error(*_sizes(config), config.ridge, values["_freedom"])
+    # At such sizes (E2) is what a typical draw has, and no number of draws averages to it.
+    status = Status.INFINITE_MEAN if infinite_mean(config) else Status.OK
     return Prediction(
-        observables, "deterministic-equivalent", "deterministic_equivalent", error, _SOURCE
+        observables, "deterministic-equivalent", "deterministic_equivalent", error, _SOURCE, status
     )
 
 

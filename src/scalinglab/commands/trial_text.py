@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scalinglab.models import Status
+
 from .curves import Curve, Exponent
 from .output import columns, config_text, count, figure, indent, value_text
 from .trial import Point
@@ -23,7 +25,8 @@ def _theory_line(point: Point, seeds: int) -> str:
     if made is None:
         return f"predicted: no theory applies here\n{simulated}"
     error = f"stated error {float(made.relative_error):.2g}"
-    return f"predicted: {made.theory} ({made.kind}, {error}), {made.source}\n{simulated}"
+    doubt = "" if int(made.status) == 0 else f"\nbut {Status(int(made.status)).sentence}"
+    return f"predicted: {made.theory} ({made.kind}, {error}), {made.source}{doubt}\n{simulated}"
 
 
 def _table(point: Point) -> str:
