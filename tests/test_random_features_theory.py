@@ -312,6 +312,7 @@ def test_all_modes_resolved_is_ordinary_least_squares():
     for features in (60.0, 100.0, np.inf):
         found = all_risks(1.5, 1.5, 150, features, 0, 0.2, 60)
         assert float(found.test_risk) == pytest.approx(0.2 / (1 - 60 / 150), rel=100 * EPS)
+        assert float(all_risks(1.5, 1.5, 150, features, 0, 0.0, 60).test_risk) == 0.0
 
 
 def test_predict_needs_float64():

@@ -113,8 +113,11 @@ def _bracket(
     at lambda_j (n_j - m)/m; and df1(kappa) <= trace/kappa. The root of (E1) lies between the
     ridgeless one (and the ridge itself) and ridge + trace (1/D + 1/N).
     """
-    inverse_smaller = jnp.maximum(1.0 / num_samples, 1.0 / num_features)
-    ridgeless = jnp.max(spectrum.eigenvalues * (spectrum.counts * inverse_smaller - 1))
+    smaller = jnp.minimum(num_samples, num_features)
+    finite = jnp.isfinite(smaller)
+    # The difference is taken first: where the modes are just as many as m it is exactly zero.
+    excess = jnp.where(finite, spectrum.counts - jnp.where(finite, smaller, 0.0), -1.0)
+    ridgeless = jnp.max(spectrum.eigenvalues * excess) / jnp.where(finite, smaller, 1.0)
     upper = ridge + spectrum.trace * (1.0 / num_samples + 1.0 / num_features)
     return jnp.maximum(ridge, ridgeless), upper
 
