@@ -15,7 +15,35 @@ if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", "")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
+import pytest
 
 jax.config.update("jax_enable_x64", val=True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def store(monkeypatch, tmp_path):
+    """A store of the test's own for the command line, which here finds JAX configured already."""
+    from scalinglab.commands import runtime
+
+    folder = tmp_path / "store"
+    monkeypatch.setattr(runtime, "start", lambda: None)
+    monkeypatch.setenv("SCALINGLAB_STORE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def refusal(capsys, store):
+    """Runs a command that must be refused with exit status 2 and one line; returns the line."""
+    from scalinglab.__main__ import main
+
+    def refused(*arguments):
+        assert main(arguments) == 2
+        found = capsys.readouterr()
+        assert found.out == ""
+        assert found.err.count("\n") == 1
+        assert found.err.startswith("scalinglab: ")
+        return found.err.strip()
+
+    return refused

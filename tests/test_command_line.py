@@ -11,27 +11,11 @@ import pytest
 
 from scalinglab import registry
 from scalinglab.__main__ import main
-from scalinglab.commands import runtime
 
 _HERE = pathlib.Path(__file__).parent
 
 
-@pytest.fixture(autouse=True)
-def store(monkeypatch, tmp_path):
-    """JAX is configured by conftest; the store is a folder of the test."""
-    folder = tmp_path / "store"
-    monkeypatch.setattr(runtime, "start", lambda: None)
-    monkeypatch.setenv("SCALINGLAB_STORE", str(folder))
-    return folder
-
-
-def refusal(capsys, *arguments):
-    assert main(arguments) == 2
-    found = capsys.readouterr()
-    assert found.out == ""
-    assert found.err.count("\n") == 1
-    assert found.err.startswith("scalinglab: ")
-    return found.err.strip()
+pytestmark = pytest.mark.usefixtures("store")
 
 
 def test_the_first_stage_imports_nothing_heavy():
@@ -101,8 +85,8 @@ def test_list_says_what_is_stored(capsys, store):
         (["check", f"{_HERE / 'example_model.py'}:Config"], "give a scalinglab.models.Model"),
     ],
 )
-def test_bad_input_is_one_line(capsys, arguments, message):
-    assert message in refusal(capsys, *arguments)
+def test_bad_input_is_one_line(refusal, arguments, message):
+    assert message in refusal(*arguments)
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
@@ -111,9 +95,9 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
         main(["list"])
 
 
-def test_a_module_that_fails_to_import_is_one_line(capsys, tmp_path):
+def test_a_module_that_fails_to_import_is_one_line(refusal, tmp_path):
     (tmp_path / "broken.py").write_text("x = 1\ny = undefined\n")
-    message = refusal(capsys, "check", f"{tmp_path / 'broken.py'}:MODEL")
+    message = refusal("check", f"{tmp_path / 'broken.py'}:MODEL")
     assert "line 2" in message
     assert "undefined" in message
 

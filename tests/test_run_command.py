@@ -15,28 +15,13 @@ import pytest
 
 from scalinglab import registry
 from scalinglab.__main__ import main
-from scalinglab.commands import csv_check, figs, progress, runtime, verdicts
+from scalinglab.commands import csv_check, figs, progress, verdicts
 from scalinglab.experiments import Progress, claim
 
 _HERE = pathlib.Path(__file__).parent
 
 
-@pytest.fixture(autouse=True)
-def store(monkeypatch, tmp_path):
-    """JAX is configured by conftest; the store is a folder of the test."""
-    folder = tmp_path / "store"
-    monkeypatch.setattr(runtime, "start", lambda: None)
-    monkeypatch.setenv("SCALINGLAB_STORE", str(folder))
-    return folder
-
-
-def refusal(capsys, *arguments):
-    assert main(arguments) == 2
-    found = capsys.readouterr()
-    assert found.out == ""
-    assert found.err.count("\n") == 1
-    assert found.err.startswith("scalinglab: ")
-    return found.err.strip()
+pytestmark = pytest.mark.usefixtures("store")
 
 
 EXPERIMENT = textwrap.dedent(
@@ -146,11 +131,11 @@ def test_a_store_that_cannot_be_written_is_one_line(capsys, toy, tmp_path):
     assert capsys.readouterr().err.strip().splitlines()[-1].startswith("scalinglab: store: ")
 
 
-def test_a_store_of_a_newer_format_is_one_line(capsys, toy, store):
+def test_a_store_of_a_newer_format_is_one_line(refusal, toy, store):
     store.mkdir()
     (store / "FORMAT").write_text("999\n")
-    assert "format '999'" in refusal(capsys, "run", toy(), "--size", "smoke")
-    assert "format '999'" in refusal(capsys, "status")
+    assert "format '999'" in refusal("run", toy(), "--size", "smoke")
+    assert "format '999'" in refusal("status")
 
 
 def test_an_interrupt_says_how_to_go_on(capsys, toy, monkeypatch):
@@ -279,9 +264,11 @@ def test_figs_check_names_row_and_column(capsys, monkeypatch, store, toy, toy_fi
     assert capsys.readouterr().out == f"toy-figure: row 2, risk: {was}, committed 9.5\n"
 
 
-def test_a_figure_folder_that_cannot_be_written_is_one_line(capsys, tmp_path, toy, toy_figure):
+def test_a_figure_folder_that_cannot_be_written_is_one_line(
+    refusal, capsys, tmp_path, toy, toy_figure
+):
     assert main(["run", toy(), "--size", "smoke", "--no-figures"]) == 0
     capsys.readouterr()
     file = tmp_path / "file"
     file.touch()
-    assert "out: " in refusal(capsys, "figs", "--size", "smoke", "--out", str(file))
+    assert "out: " in refusal("figs", "--size", "smoke", "--out", str(file))
