@@ -1,11 +1,38 @@
-"""The shared fitting module: exponents with errors, local slopes, and the agreement test."""
+"""The shared fitting module: laws, one batched solver, uncertainty, agreement."""
 
 from .agreement import Agreement as Agreement
 from .agreement import Verdict as Verdict
 from .agreement import agree as agree
+from .bootstrap import Bootstrap as Bootstrap
+from .bootstrap import bootstrap as bootstrap
+from .conformal import conformal_band as conformal_band
+from .covariance import covariance as covariance
+from .covariance import standard_errors as standard_errors
+from .covariance import wald_interval as wald_interval
+from .data import Data as Data
+from .derive import Derived as Derived
+from .derive import derive as derive
+from .diagnostics import Diagnostics as Diagnostics
+from .diagnostics import diagnose as diagnose
+from .fit import Fit as Fit
+from .law import Law as Law
+from .law import Parameter as Parameter
+from .law import tied as tied
 from .local_slope import LocalSlopes as LocalSlopes
 from .local_slope import difference_slopes as difference_slopes
 from .local_slope import local_slopes as local_slopes
+from .loss import L1 as L1
+from .loss import LEAST_SQUARES as LEAST_SQUARES
+from .loss import Cauchy as Cauchy
+from .loss import Huber as Huber
+from .loss import Loss as Loss
+from .loss import parse_loss as parse_loss
 from .power_law import PowerLawFit as PowerLawFit
 from .power_law import fit_power_law as fit_power_law
 from .power_law import regress_power_law as regress_power_law
+from .profile import Profile as Profile
+from .profile import profile as profile
+from .profile import profile_many as profile_many
+from .resolve import resolve as resolve
+from .search import fit as fit
+from .search import fit_many as fit_many
