@@ -128,7 +128,7 @@ class _Side:
     def take(self, value: float) -> None:
         """Takes the objective at the step, and chooses the next."""
         excess = 2.0 * (value - self.best) / self.kappa
-        self.lower |= excess < -1e-6
+        self.lower = self.lower or bool(excess < -1e-6)
         root = math.sqrt(max(excess, 0.0)) if math.isfinite(excess) else math.inf
         self.trail.append((self.centre + self.sign * self.step, root**2))
         if abs(root - self.target) <= _CLOSE * self.target:
