@@ -36,8 +36,9 @@ _LARGEST_DAMPING = 1e14
 _NEWTON_DAMPING = 1e-3  # the damping below which a small step means an optimum
 _LARGEST_STEP = 2.5  # in working coordinates: a factor of 12 in an amplitude
 _SHARE_OF_FIRST = 1e-3
-# An objective is a sum of about a hundred rounded terms; steps are not refused for less.
-_ROUNDING = 1e-14
+# The law rounds to a few eps of its logarithm, of order one once centred; a step is not refused
+# for a rise of the objective that this can make.
+_ROUNDING = 2e-15
 
 
 Either = Array | np.ndarray  # host arrays go in, device arrays come out
@@ -190,15 +191,15 @@ def _iterate(
     value = jnp.where(better, values[1], values[0])
     phi = jnp.where(better, candidates[:, 1], candidates[:, 0])
 
-    accepted = value <= objective * (1.0 + _ROUNDING)
+    rounding = _ROUNDING * jnp.sum(jnp.abs(pull) * problems.gain, axis=0)
+    accepted = value <= objective * (1.0 + _ROUNDING) + rounding
     floor = jnp.sum(weight * problems.gain**2, axis=0) * 1e-31  # residuals of a few eps
     small = decrement <= tolerance * objective + floor
     running = lanes.status == RUNNING
     done = small & (lanes.damping < _NEWTON_DAMPING)
     stuck = (lanes.iterations + 1 >= MAX_ITERATIONS) | (lanes.damping > _LARGEST_DAMPING)
-    # Without a smaller objective within rounding this is an optimum to rounding, whatever the
-    # damping says.
-    level = stuck & (decrement <= 1e-9 * objective + floor)
+    # What a step without damping would gain is at least (1 + damping) times as much.
+    level = stuck & (decrement * (1.0 + lanes.damping) <= 1e-9 * objective + floor)
     status = jnp.where(stuck, int(Status.NOT_CONVERGED), RUNNING)
     status = jnp.where(done | level, int(Status.OK), status)
     status = jnp.where(jnp.isfinite(objective), status, int(Status.NOT_FINITE))
@@ -235,7 +236,7 @@ def _damped(columns: Any, weights: Any, moving: Any, damping: Any) -> dict[tuple
     trace = sum(entries[i, i] for i in range(size))
     for i in range(size):
         held = (1.0 - moving[i])[None]
-        entries[i, i] = entries[i, i] * (1.0 + damping)[None] + 1e-20 * trace + 1e-300 + held
+        entries[i, i] = entries[i, i] * (1.0 + damping)[None] + 1e-60 * trace + 1e-300 + held
     return entries
 
 

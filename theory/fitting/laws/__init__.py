@@ -4,7 +4,7 @@ import importlib
 
 from scalinglab.theory.fitting.law import Law
 
-_MODULES = ("power", "joint")
+_MODULES = ("power", "joint", "batch", "broken", "m4", "annealing", "links", "routing")
 
 LAWS: dict[str, Law] = {
     law.name: law

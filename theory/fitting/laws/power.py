@@ -50,7 +50,7 @@ SHIFTED_POWER_LAW = Law(
     log_predict=lambda t, x: jnp.log(t["E"] + t["A"] * (x["x"] + t["x1"]) ** -t["alpha"]),
     columns=lambda t, x: ((x["x"] + t["x1"]) ** -t["alpha"], 1.0),
     formula="L = E + A (x + x1)^-alpha",
-    source="arXiv 2209.06640, section 3, beside its M3: a power law in x + x1 with a limit",
+    source="M3 of arXiv 2209.06640 with the shift in x instead of 1/x, and a limit",
     constant="E",
     example={"A": 100.0, "alpha": 0.6, "E": 0.3, "x1": 100.0, "x": (3.0, 1e6)},
 )
