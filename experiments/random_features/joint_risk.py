@@ -86,7 +86,8 @@ def additive(decay: float, samples: float, features: float, modes: int | None) -
     return optimal(decay, samples, np.inf, modes)[1] + optimal(decay, np.inf, features, modes)[1]
 
 
-def _sweep(modes: int, settings: Iterable[Setting], seeds: int) -> Sweep:
+def frontier_sweep(modes: int, settings: Iterable[Setting], seeds: int) -> Sweep:
+    """These settings, an isotropic noiseless teacher, and so many modes."""
     settings = list(settings)
     zipped: dict[str, Any] = {
         "num_samples": [s.samples for s in settings],
@@ -110,8 +111,8 @@ def sweeps(size: Size) -> Mapping[str, Sweep]:
         Setting(d, n, a, optimal(a, d, n, scale.modes)[0]) for d, n in sizes for a in DECAYS
     )
     return {
-        "frontier": _sweep(scale.modes, frontier, scale.seeds),
-        "collapse": _sweep(scale.collapse_modes, _collapse_settings(scale), scale.seeds),
+        "frontier": frontier_sweep(scale.modes, frontier, scale.seeds),
+        "collapse": frontier_sweep(scale.collapse_modes, _collapse_settings(scale), scale.seeds),
     }
 
 

@@ -18,6 +18,8 @@ COMMANDS = {
     "run": ("run", "EXPERIMENT", "runs an experiment, or resumes it, and prints its verdicts"),
     "status": ("status", "[EXPERIMENT]", "units done and failed, and how to go on"),
     "figs": ("figs", "[FIG ...]", "draws figures from stored results, or checks their numbers"),
+    "fit": ("fit", "FILE", "fits a scaling law to a CSV of training runs, with intervals"),
+    "laws": ("laws", "[NAME]", "the scaling laws that fit knows, or one of them"),
     "check": ("check", "MODEL", "runs the law suite on a model, or on your own module:attribute"),
 }
 

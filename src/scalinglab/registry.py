@@ -72,6 +72,14 @@ EXPERIMENTS: tuple[Entry, ...] = (
         cost="1 min",
     ),
     Entry(
+        "fit-bias",
+        "scalinglab.experiments.random_features.fit_bias",
+        "",
+        "a Chinchilla fit to runs whose law is known: bias and coverage",
+        "arXiv:2203.15556",
+        cost="2 min",
+    ),
+    Entry(
         "digits",
         "scalinglab.experiments.random_features.digits",
         "",
@@ -105,6 +113,14 @@ FIGURES: tuple[Entry, ...] = (
         "the ridge collapse and the optimal-ridge frontier",
         "arXiv:2405.19398",
         experiments=("joint-risk",),
+    ),
+    Entry(
+        "fit-bias",
+        "scalinglab.paper_figs.fit_bias",
+        "",
+        "what a Chinchilla fit reports where the truth is known",
+        "arXiv:2203.15556",
+        experiments=("fit-bias",),
     ),
     Entry(
         "digits",

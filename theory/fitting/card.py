@@ -151,7 +151,8 @@ def _residuals(fit: Fit) -> str:
 def _parameters(fit: Fit, intervals: Intervals) -> str:
     errors = standard_errors(fit)
     lines = [["", "value", "std error", "low", "high"]]
-    for name, value in fit.parameters.items():
+    for name in fit.law.names:
+        value = fit.parameters[name]
         if name in fit.fixed:
             lines.append([name, f"{value:.6g}", "fixed", "", ""])
             continue

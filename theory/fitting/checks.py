@@ -1,5 +1,6 @@
 """What a fit refuses before it starts."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -73,6 +74,7 @@ def _check_data(law: Law, data: Data, *, fixed: Mapping[str, float], space: str)
             f"y: {data.y[row]} at row {row} is not positive, and has no logarithm; leave it out, "
             "or fit in linear space"
         )
+    _check_zeros(law, data)
     used = data.weight > 0.0
     for unit in dict.fromkeys(law.unit_of(name) for name in law.inputs):
         columns = [data.x[name] for name in law.inputs if law.unit_of(name) == unit]
@@ -83,6 +85,31 @@ def _check_data(law: Law, data: Data, *, fixed: Mapping[str, float], space: str)
             raise ValueError(
                 f"x: every point has {unit} = {columns[0][used][0]:g}, a single scale; law "
                 f"{law.name} needs different values, or some of its parameters fixed"
+            )
+
+
+def _reads_logarithm(law: Law, name: str) -> bool:
+    """Whether `log_predict` asks for the logarithm of this input."""
+    asked: set[str] = set()
+
+    class Recording(dict[str, float]):
+        def __getitem__(self, key: str) -> float:
+            asked.add(key)
+            return 1.0
+
+    theta = dict.fromkeys(law.names, 1.0)
+    with contextlib.suppress(TypeError, IndexError):  # a law of schedules wants arrays
+        law.log_predict(theta, Recording())
+    return f"log {name}" in asked
+
+
+def _check_zeros(law: Law, data: Data) -> None:
+    for name in law.inputs:
+        zero = data.x[name] == 0.0
+        if data.x[name].ndim == 1 and zero.any() and _reads_logarithm(law, name):
+            raise ValueError(
+                f"{name}: 0 at row {int(np.argmax(zero))}, and law {law.name} takes its logarithm; "
+                "leave the row out, or choose a law with a shift"
             )
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int
 
 from . import solver
 from .coordinates import natural
-from .lanes import Table
+from .lanes import Table, padded_length
 from .law import Law
 
 _BLOCK = 256  # draws evaluated at once, so that few shapes compile
@@ -23,7 +23,8 @@ def naturals(
     shift = {name: values[0] for name, values in table.shift.items()}
     with _cpu():
         found = _natural(_padded(phi), free, shift, law=table.law)
-    return {name: np.asarray(value)[: phi.shape[1]] for name, value in found.items()}
+    # A jitted function returns a dict in alphabetical order.
+    return {name: np.asarray(found[name])[: phi.shape[1]] for name in table.law.names}
 
 
 def predict(
@@ -48,13 +49,14 @@ def predict(
     for name in law.inputs:
         if centred[name].ndim == 1 and f"log {name}" in table.x:
             centred[f"log {name}"] = np.log(centred[name])
-    problem = _problem({k: v[:, None] for k, v in centred.items()}, table, free)
+    points = len(next(iter(columns.values())))
+    problem = _problem({k: _lengthened(v)[:, None] for k, v in centred.items()}, table, free)
     with _cpu():
         blocks = [
             np.asarray(solver.predictions(block, problem, law=law, linear=True))
             for block in _blocks(phi)
         ]
-    values = np.concatenate(blocks, axis=1)[:, : phi.shape[1]]
+    values = np.concatenate(blocks, axis=1)[:points, : phi.shape[1]]
     return values * np.exp(shift.get(law.output, 0.0))
 
 
@@ -120,6 +122,12 @@ def _padded(phi: Float64[np.ndarray, "parameters n"]) -> np.ndarray:
 
 def _round_up(size: int) -> int:
     return 1 << max(size - 1, 1).bit_length()
+
+
+def _lengthened(column: np.ndarray) -> np.ndarray:
+    """The column with its last point repeated, to one of few lengths."""
+    missing = padded_length(len(column)) - len(column)
+    return np.concatenate([column, np.repeat(column[-1:], missing, axis=0)])
 
 
 def _cpu() -> Any:

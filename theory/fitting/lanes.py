@@ -88,7 +88,7 @@ def tabulate(law: Law, datas: Sequence[Data], *, linear: bool) -> Table:
 
     The order makes a fit independent, to the last bit, of the order in which points are given.
     """
-    points = _padded(max(len(data.y) for data in datas))
+    points = padded_length(max(len(data.y) for data in datas))
     columns = [_centred_columns(law, data, points, linear=linear) for data in datas]
     x_names = columns[0]["x"]
     return Table(
@@ -210,7 +210,7 @@ class _Queue:
         )
 
 
-def _padded(points: int) -> int:
+def padded_length(points: int) -> int:
     """Sixteen, or the next of 2^k and 3 2^(k-1): few shapes compile, little is wasted."""
     size = 16
     while size < points:

@@ -67,8 +67,6 @@ def from_dict(record: Mapping[str, Any], law: Law | None = None) -> Fit:
     **Raises:** `ValueError` for another format or version, a field that is missing or malformed, an
     unknown law, and a law whose parameters are not those recorded.
     """
-    if not isinstance(record, Mapping):
-        raise ValueError(f"record: {type(record).__name__} is no mapping; give what to_dict made")
     if record.get("format") != FORMAT or record.get("version") != VERSION:
         told = f"{record.get('format')!r}, version {record.get('version')!r}"
         raise ValueError(

@@ -56,32 +56,31 @@ SHIFTED_POWER_LAW = Law(
 )
 
 
-def _corrected(sign: float) -> Any:
-    """`log_predict` and `columns` of the power law with a correction of this sign."""
-
-    def term(t: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
-        correction = 1.0 + sign * t["c"] * jnp.exp(-t["omega"] * x["log x"])
-        return correction * jnp.exp(-t["alpha"] * x["log x"])
-
-    return {
-        "log_predict": lambda t, x: jnp.log(t["E"] + t["A"] * term(t, x)),
-        "columns": lambda t, x: (term(t, x), 1.0),
-    }
+def _corrected(t: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
+    """The term of A: a power and its leading correction."""
+    correction = 1.0 + t["c"] * jnp.exp(-t["omega"] * x["log x"])
+    return correction * jnp.exp(-t["alpha"] * x["log x"])
 
 
-# A correction of either sign is two laws, because a parameter with a unit is positive; fit both
-# and keep the one with the lower objective. At its lower limit the amplitude says "no correction".
 CORRECTED_POWER_LAW = Law(
     name="corrected-power-law",
     parameters=(
         _AMPLITUDE,
         _EXPONENT,
         _LIMIT,
-        Parameter("c", unit={"x": "omega"}, start=(0.05, 3.0), meaning="amplitude of correction"),
+        Parameter(
+            "c",
+            "real",
+            unit={"x": "omega"},
+            start=(-0.9, 3.0),
+            limits=(-1e3, 1e3),
+            meaning="amplitude of the correction, of either sign",
+        ),
         Parameter("omega", meaning="exponent of the correction"),
     ),
     inputs=("x",),
-    **_corrected(1.0),
+    log_predict=lambda t, x: jnp.log(t["E"] + t["A"] * _corrected(t, x)),
+    columns=lambda t, x: (_corrected(t, x), 1.0),
     formula="L = E + A x^-alpha (1 + c x^-omega)",
     source="corrections to scaling: F. J. Wegner, Phys. Rev. B 5, 4529 (1972)",
     constant="E",
@@ -92,24 +91,6 @@ CORRECTED_POWER_LAW = Law(
         "c": 300.0,
         "omega": 1.2,
         "x": (1.0, 1e8),
-    },
-)
-
-CORRECTED_BELOW = Law(
-    name="corrected-power-law-below",
-    parameters=CORRECTED_POWER_LAW.parameters,
-    inputs=("x",),
-    **_corrected(-1.0),
-    formula="L = E + A x^-alpha (1 - c x^-omega)",
-    source=CORRECTED_POWER_LAW.source,
-    constant="E",
-    example={
-        "A": 10.0,
-        "alpha": 0.6,
-        "E": 0.02,
-        "c": 0.9,
-        "omega": 0.9,
-        "x": (1.0, 1e6),
     },
 )
 
@@ -142,6 +123,5 @@ LAWS = (
     POWER_LAW_CONSTANT,
     SHIFTED_POWER_LAW,
     CORRECTED_POWER_LAW,
-    CORRECTED_BELOW,
     RECTIFIED,
 )
