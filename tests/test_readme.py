@@ -39,3 +39,16 @@ def test_the_example_is_short():
 def test_every_picture_is_there():
     for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
         assert (ROOT / path).is_file(), path
+
+
+def test_python_of_the_fitting_page_runs(capsys):
+    """The fit of the page, and the law of one's own."""
+    page = (ROOT / "docs" / "fitting.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    names = {}
+    exec("\n".join(blocks), names)
+    assert names["found"].status == 0
+    assert names["LAW"].names == ("A", "alpha", "E")
+    assert "chinchilla" in capsys.readouterr().out
+    for path in re.findall(r"!\[.*?\]\((.*?)\)", page):
+        assert (ROOT / "docs" / path).is_file(), path
