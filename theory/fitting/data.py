@@ -126,4 +126,7 @@ def _labels(group: Column, size: int) -> np.ndarray:
     labels = np.asarray(group)
     if labels.shape != (size,):
         raise ValueError(f"group: shape {labels.shape} is not ({size},); give one label a point")
-    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    try:
+        return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    except TypeError:
+        raise ValueError("group: mixes kinds of labels; give numbers only, or text only") from None

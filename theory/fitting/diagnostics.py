@@ -19,6 +19,7 @@ _RAY = 0.05  # the narrowest spread of log inputs relative to the widest
 _CLOSE_EXPONENTS = 0.1
 # On 42 points with equal normal errors the ratio passes 1.55 in one fit of twenty.
 _HETEROSCEDASTIC = 1.8
+_ENOUGH = 10  # degrees of freedom below which the sandwich itself is noise
 _ROUNDING = 1e-13  # residuals below it are those of data without noise
 
 
@@ -72,8 +73,7 @@ def diagnose(fit: Fit) -> Diagnostics:
 
 def _of_the_search(fit: Fit) -> list[str]:
     found = []
-    exact = np.max(np.abs(fit.residuals), initial=0.0) < _ROUNDING
-    if fit.status != Status.OK or not (exact or fit.gradient < _CONVERGED):
+    if fit.status != Status.OK or not (_is_exact(fit) or fit.gradient < _CONVERGED):
         found.append(
             f"the solver stopped at a relative predicted decrease of {fit.gradient:.1e}: "
             f"{fit.status.sentence}"
@@ -117,12 +117,17 @@ def _of_the_constant(fit: Fit, excess: float, closest: float, quantile: float) -
 def _of_the_errors(fit: Fit, ratio: float) -> list[str]:
     if fit.dof <= 0:
         return ["as many parameters as points: there are no errors"]
-    if ratio > _HETEROSCEDASTIC:
+    if ratio > _HETEROSCEDASTIC and fit.dof >= _ENOUGH and not _is_exact(fit):
         return [
             f"sandwich errors are up to {ratio:.1f} times the Wald errors: residuals do not share "
             "one distribution; trust the bootstrap or the sandwich, not the profile"
         ]
     return []
+
+
+def _is_exact(fit: Fit) -> bool:
+    """Whether the law goes through every point, to rounding."""
+    return bool(np.max(np.abs(fit.residuals), initial=0.0) < _ROUNDING)
 
 
 def _weighted(fit: Fit) -> Float64[np.ndarray, "free points"]:

@@ -4,7 +4,24 @@ import importlib
 
 from scalinglab.theory.fitting.law import Law
 
-_MODULES = ("power", "joint", "batch", "broken", "m4", "annealing", "links", "routing")
+_MODULES = (
+    "power",
+    "broken",
+    "m4",
+    "u_shape",
+    "joint",
+    "data_use",
+    "batch",
+    "annealing",
+    "schedules",
+    "parallel",
+    "routing",
+    "experts",
+    "precision",
+    "translation",
+    "links",
+    "pass_until",
+)
 
 LAWS: dict[str, Law] = {
     law.name: law
