@@ -10,9 +10,14 @@ import xarray as xr
 from scalinglab.experiments.curves import Curve, fit_window
 from scalinglab.experiments.random_features import four_regimes
 
+from .bahri2021_decomposition import draw_decomposition
 from .bahri2021_digits import draw_digits
 from .bahri2021_duality import draw_duality
+from .bahri2021_input_noise import draw_input_noise
 from .bahri2021_joint import draw_joint_risk
+from .bahri2021_optimal_noise import draw_optimal_noise
+from .bahri2021_sphere import draw_sphere_amplitude, draw_sphere_features
+from .bahri2021_superclass import draw_superclass
 from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, Figure, canvas
 
 _TITLES = {
@@ -124,8 +129,18 @@ def _modes(dataset: xr.Dataset) -> int:
 
 
 FIGURES = {
+    "variance-decomposition": Figure(
+        "variance-decomposition", ("variance-decomposition",), draw_decomposition
+    ),
     "four-regimes": Figure("four-regimes", ("four-regimes",), draw_four_regimes),
     "duality": Figure("duality", ("duality",), draw_duality),
+    "input-noise": Figure("input-noise", ("input-noise",), draw_input_noise),
+    "superclass": Figure("superclass", ("superclass",), draw_superclass),
     "joint-risk": Figure("joint-risk", ("joint-risk",), draw_joint_risk),
+    "optimal-ridge-noise": Figure(
+        "optimal-ridge-noise", ("optimal-ridge-noise",), draw_optimal_noise
+    ),
     "digits": Figure("digits", ("digits",), draw_digits),
+    "sphere-features": Figure("sphere-features", ("sphere-features",), draw_sphere_features),
+    "sphere-amplitude": Figure("sphere-amplitude", ("sphere-features",), draw_sphere_amplitude),
 }
