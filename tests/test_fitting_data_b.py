@@ -7,14 +7,16 @@ import csv
 import os
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.optimize
 
 from scalinglab.theory.fitting import Data, Huber, fit
 from scalinglab.theory.fitting.laws.experts import JOINT_EXPERTS, log_effective_experts
 from scalinglab.theory.fitting.laws.parallel import PARALLEL
 from scalinglab.theory.fitting.laws.precision import FLOATING_POINT
+from scalinglab.theory.fitting.laws.schedules import MULTI_POWER, schedule_columns
 
 
 def _file(name):
@@ -48,6 +50,46 @@ def test_parallel_scaling_of_the_stack_is_the_published_fit():
     assert found.parameters["alpha"] == pytest.approx(0.18936, abs=1e-5)
     explained = 1.0 - np.sum((found.predict(x) - y) ** 2) / np.sum((y - y.mean()) ** 2)
     assert explained == pytest.approx(0.99783, abs=1e-5)
+
+
+HELD_OUT = (
+    "constant_72000",
+    "cosine_72000",
+    "wsd_20000_24000",
+    "wsdld_20000_24000",
+    "wsdcon_18",
+    "wsdcon_3",
+)
+WARMUP = 2160
+# README of the paper's code: L0, A, alpha, B, C, beta, gamma, and R^2 on schedules not fitted to.
+MULTI_POWER_PUBLISHED = {
+    "25M": ((3.040, 0.525, 0.508, 363.788, 2.066, 0.583, 0.641), 0.9988),
+    "100M": ((2.651, 0.601, 0.453, 437.946, 2.132, 0.598, 0.655), 0.9983),
+}
+
+
+@pytest.mark.parametrize("size", MULTI_POWER_PUBLISHED)
+def test_the_published_multi_power_law_predicts_other_schedules(size):
+    # Three decimals of L0, A (times S1^-alpha < 1) and alpha leave up to 1e-3 of the loss, a fifth
+    # of what the law leaves, sqrt(0.0013): by chance aligned, 2/5 of 1 - R^2, 5e-4. Without the
+    # rise of the warm-up the loss is low by 0.11 and R^2 about 0.5.
+    values, published = MULTI_POWER_PUBLISHED[size]
+    names = ("L0", "A", "alpha", "B", "C", "beta", "gamma")
+    theta = {name: jnp.asarray(v) for name, v in zip(names, values, strict=True)}
+    shares = []
+    for run in HELD_OUT:
+        step, rate, loss = np.loadtxt(
+            _file(f"lr_annealing_{size}/{run}.csv"), delimiter=",", skiprows=1
+        ).T
+        known = np.concatenate([[0, WARMUP], step]), np.concatenate([[0.0, rate.max()], rate])
+        every = np.interp(np.arange(step[-1] + 1), *known)
+        columns = schedule_columns(every, step.astype(int), width=64)
+        x = {name: jnp.asarray(column) for name, column in columns.items()}
+        x["log S1"] = jnp.log(x["S1"])
+        found = jnp.exp(jax.vmap(MULTI_POWER.log_predict, in_axes=(None, 0))(theta, x))
+        left = np.sum((np.asarray(found) - loss) ** 2)
+        shares.append(1.0 - left / np.sum((loss - loss.mean()) ** 2))
+    assert np.mean(shares) == pytest.approx(published, abs=5e-4)
 
 
 # Table 4 of arXiv 2502.05172: experts, m, mu, n, nu of L = m N^mu + n D^nu + c.
@@ -89,9 +131,10 @@ def test_low_precision_has_the_critical_data_size_of_its_paper():
         x |= {"log N": np.log(size), "log D": log_data}
         return float(FLOATING_POINT.log_predict(t, x))
 
-    found = scipy.optimize.minimize_scalar(
-        loss, bounds=(15.0, 50.0), method="bounded", options={"xatol": 1e-8}
-    ).x
+    start, end = 15.0, 50.0  # of log D; a golden section keeps 0.618 of the bracket
+    for _ in range(44):
+        low, high = end - 0.618034 * (end - start), start + 0.618034 * (end - start)
+        start, end = (start, high) if loss(low) < loss(high) else (low, end)
     bits = (exponent_bits + 0.5) ** t["delta"] * (mantissa_bits + 0.5) ** t["nu"]
     critical = t["d"] * t["gamma"] * size ** t["alpha"] * bits / np.log2(block)
-    assert found == pytest.approx(np.log(critical) / (2.0 * t["beta"]), abs=1e-6)
+    assert 0.5 * (start + end) == pytest.approx(np.log(critical) / (2.0 * t["beta"]), abs=1e-6)

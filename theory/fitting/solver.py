@@ -193,7 +193,7 @@ def _iterate(
 
     rounding = _ROUNDING * jnp.sum(jnp.abs(pull) * problems.gain, axis=0)
     accepted = value <= objective * (1.0 + _ROUNDING) + rounding
-    floor = jnp.sum(weight * problems.gain**2, axis=0) * 1e-31  # residuals of a few eps
+    floor = jnp.sum(weight * problems.gain**2, axis=0) * 1e-29  # residuals of a few eps
     small = decrement <= tolerance * objective + floor
     running = lanes.status == RUNNING
     done = small & (lanes.damping < _NEWTON_DAMPING)

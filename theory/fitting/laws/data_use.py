@@ -73,15 +73,16 @@ def mixture_loss(
 
 
 def _utility(t: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
-    epochs = jnp.arange(1.0, x["growth"].shape[-1] + 1.0)
-    repeated = jnp.sum(x["growth"] * jnp.exp2(-epochs / t["tau"]))
+    growth = jnp.reshape(x["growth"], -1)  # one number where there are at most two epochs
+    epochs = jnp.arange(1.0, growth.size + 1.0)
+    repeated = jnp.sum(growth * jnp.exp2(-epochs / t["tau"]))
     return jnp.exp(-t["b"] * (x["log n1"] + repeated))
 
 
 def _example_epochs() -> dict[str, np.ndarray]:
-    """Five pool sizes, sixteen lengths from a quarter of an epoch to forty."""
+    """Five pool sizes, sixteen lengths from forty epochs to a quarter of one."""
     unique = np.repeat(np.geomspace(1e4, 1e8, 5), 16)
-    return epoch_columns(unique * np.tile(np.geomspace(0.25, 40.0, 16), 5), unique)
+    return epoch_columns(unique * np.tile(np.geomspace(40.0, 0.25, 16), 5), unique)
 
 
 UTILITY = Law(

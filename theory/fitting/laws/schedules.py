@@ -29,68 +29,85 @@ def schedule_columns(
 
     **Arguments:**
 
-    - `learning_rates`: $\eta_i$ of every step, positive; steps at the end may have rate 0.
+    - `learning_rates`: $\eta_i$ of every step, positive; steps at either end may have rate 0.
     - `recorded`: indices of steps, 0 for the first; the loss is that after the step.
-    - `warmup`: steps before the rate reaches its peak. They count in `S1`, and changes up to step
-      `warmup` are no drops.
+    - `warmup`: steps before the rate reaches its peak. They count in `S1`, but changes up to step
+      `warmup` are no drops. With 0, as in the paper's code, the rise is a negative drop, which
+      soon adds the constant B times the peak to the loss: a published L0 is lower by that.
     - `width`: length of the arrays of drops: by default the number of changes. Runs that are
       fitted together need one width. A larger one is filled with drops of 0; a smaller one merges
-      neighbouring changes, each replaced by its mean place, an error that falls as 1/width^2.
+      neighbouring changes of one sign at their mean place, an error that falls as 1/width^2.
 
     **Returns:** `S1` (points,), the sum of the rates; and (points, width) `drop`
     $\eta_{k-1} - \eta_k$, 0 until step k, `rate` $\eta_k$, and `area` $S_k$, 0 until step k.
     A drop to rate 0 is left out: it has no area.
 
-    **Raises:** `ValueError` for a rate that is not positive before the end, steps that are not in
-    the schedule, and a width below 1.
+    **Raises:** `ValueError` for a rate of 0 between positive ones, steps that are not in the
+    schedule or come before its first positive rate, and a width below the number of rises and
+    falls.
 
-    **Source:** arXiv 2503.12811: S1 with the warm-up's sum, and the sums S_k from the step on.
+    **Source:** arXiv 2503.12811; github.com/thu-yao-01-luo/MultiPowerLaw, README: S1 holds the
+    sum of the warm-up.
     """
     rates, steps = np.asarray(learning_rates, np.float64), np.asarray(recorded)
-    _check(rates, steps, width)
+    _check(rates, steps)
     total = np.cumsum(rates)
     falls = rates[:-1] - rates[1:]
     at = np.flatnonzero(falls != 0.0) + 1
     at = at[(at > warmup) & (rates[at] > 0.0)]
     width = max(len(at), 1) if width is None else width
-    shape = (len(steps), width)
+    place = _places(falls[at - 1], width)
     columns = {
-        "drop": np.zeros(shape),
-        "rate": np.full(shape, rates[rates > 0.0][-1]),
-        "area": np.zeros(shape),
+        "drop": np.zeros((len(steps), width)),
+        "rate": np.full((len(steps), width), rates[rates > 0.0][-1]),
+        "area": np.zeros((len(steps), width)),
     }
-    for index, group in enumerate(np.array_split(at, min(width, len(at))) if len(at) else []):
-        # The part of a merged group that has happened, at its mean place.
+    for index in np.unique(place):
+        group = at[place == index]
+        # Of merged changes the part that has happened, at its mean place.
         past = (group <= steps[:, None]) * np.abs(falls[group - 1])
         share = past / np.maximum(past.sum(axis=1), np.finfo(float).tiny)[:, None]
         begun = past.any(axis=1)
         area = total[steps][:, None] - total[group - 1]
         columns["drop"][:, index] = np.sign(past) @ falls[group - 1]
         columns["rate"][:, index] = np.where(begun, share @ rates[group], rates[group].mean())
-        columns["area"][:, index] = np.where(begun, np.sum(share * area, axis=1), 0.0)
+        columns["area"][:, index] = np.sum(share * area, axis=1)
     return {"S1": total[steps], **columns}
 
 
-def _check(
-    rates: Float[np.ndarray, " steps"], steps: Int[np.ndarray, " points"], width: int | None
-) -> None:
-    last = int(np.flatnonzero(rates > 0.0)[-1]) if (rates > 0.0).any() else -1
+def _places(falls: Float[np.ndarray, " changes"], width: int) -> Int[np.ndarray, " changes"]:
+    """The array entry of each change: its own, or one shared with neighbours of its sign."""
+    turns = np.concatenate([np.zeros(1, int), np.cumsum(np.diff(np.sign(falls)) != 0.0)])
+    entries = width - (int(turns[-1]) if len(falls) else 0)
+    if entries < 1:
+        raise ValueError(
+            f"width: {width} for {turns[-1] + 1} rises and falls; give at least as many"
+        )
+    if len(falls) <= width:
+        return np.arange(len(falls))
+    # Entries share the changes by size, which leaves a large drop alone, and by number.
+    size = np.abs(falls) / np.abs(falls).sum() + 1.0 / len(falls)
+    middle = 0.5 * (np.cumsum(size) - 0.5 * size)
+    return np.minimum((middle * entries).astype(int), entries - 1) + turns
+
+
+def _check(rates: Float[np.ndarray, " steps"], steps: Int[np.ndarray, " points"]) -> None:
+    used = np.flatnonzero(rates > 0.0)
     bad = ~(np.isfinite(rates) & (rates >= 0.0))
-    bad[: max(last, 1)] |= rates[: max(last, 1)] == 0.0
-    if last < 0 or bad.any():
+    if len(used):
+        bad[used[0] : used[-1]] |= rates[used[0] : used[-1]] == 0.0
+    if bad.any() or not len(used):
         row = int(np.argmax(bad))
         raise ValueError(
             f"learning_rates: {rates[row] if len(rates) else rates} at step {row} is not positive; "
-            "only steps at the end may have rate 0"
+            "only steps at either end may have rate 0"
         )
-    outside = (steps < 0) | (steps >= len(rates))
+    outside = (steps < used[0]) | (steps >= len(rates))
     if outside.any():
         raise ValueError(
-            f"recorded: step {steps[np.argmax(outside)]} is not one of {len(rates)} steps, which "
-            "count from 0; leave it out"
+            f"recorded: step {steps[np.argmax(outside)]} is not one of steps {used[0]} to "
+            f"{len(rates) - 1}, by which something was learned; leave it out"
         )
-    if width is not None and width < 1:
-        raise ValueError(f"width: {width}; give at least 1, or leave it out")
 
 
 def _annealed(t: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
@@ -100,12 +117,12 @@ def _annealed(t: Mapping[str, Any], x: Mapping[str, Any]) -> Any:
 
 
 def _example_columns() -> dict[str, np.ndarray]:
-    """Twenty points of each of four schedules: constant, and with one, two and six drops."""
-    steps = np.geomspace(20, 999, 20).astype(int)
+    """Twenty points of each of four schedules: with six, two, one and no drops."""
+    steps = np.geomspace(999, 20, 20).astype(int)
     runs = []
-    for drops, floor in ((0, 1.0), (1, 0.1), (2, 0.01), (6, 0.003)):
+    for drops, floor in ((6, 0.003), (2, 0.01), (1, 0.1), (0, 1.0)):
         rates = np.full(1000, 0.02)
-        for k, start in enumerate(np.geomspace(80, 700, drops).astype(int) if drops else []):
+        for k, start in enumerate(np.geomspace(80, 700, drops).astype(int)):
             rates[start:] = 0.02 * floor ** ((k + 1) / drops)
         runs.append(schedule_columns(rates, steps, width=6))
     return {name: np.concatenate([run[name] for run in runs]) for name in runs[0]}
@@ -136,8 +153,8 @@ MULTI_POWER = Law(
     ),
     columns=lambda t, x: (1.0, jnp.exp(-t["alpha"] * x["log S1"]), -_annealed(t, x)),
     formula="L = L0 + A S1^-alpha - B sum_k drop_k (1 - (1 + C rate_k^-gamma area_k)^-beta)",
-    source="arXiv 2503.12811, the multi-power law, as in a summary of the paper and the README of "
-    "its code; columns by schedule_columns",
+    source="arXiv 2503.12811, the multi-power law, as in the README of "
+    "github.com/thu-yao-01-luo/MultiPowerLaw; columns by schedule_columns",
     constant="L0",
     example={
         "L0": 1.0,
