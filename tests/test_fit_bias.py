@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
+from scalinglab.experiments import run_experiment
 from scalinglab.experiments.random_features.fit_bias import (
     DECAYS,
     EXPERIMENT,
@@ -138,7 +139,7 @@ def test_correction_recovers_the_variance_limited_exponent():
 @pytest.mark.slow
 def test_smoke_size_runs_and_agrees(tmp_path):
     """At smoke size every exponent claim is undecided or agrees; coverage at a = 2 agrees."""
-    result = run_experiment(EXPERIMENT, "smoke", store=Store(tmp_path))
+    result = run_experiment(EXPERIMENT, size="smoke", store=tmp_path)
     grids = runs(result.datasets["grid"])
     assert [grid.decay for grid in grids] == list(DECAYS)
     verdicts = {claim.quantity: claim.verdict for claim in result.claims}

@@ -73,7 +73,9 @@ def sweeps(size: Size) -> Mapping[str, Sweep]:
     """The frontier at the optimal ridge, on a square grid of sizes."""
     scale = _SIZES[size]
     grid = [(d, n, a) for a in DECAYS for n in scale.sizes for d in scale.sizes]
-    settings = (Setting(d, n, a, optimal(a, d, n, scale.modes)[0]) for d, n, a in grid)
+    settings = (
+        Setting(d, n, a, optimal(a, float(d), float(n), scale.modes)[0]) for d, n, a in grid
+    )
     return {"grid": frontier_sweep(scale.modes, settings, scale.seeds)}
 
 

@@ -230,7 +230,7 @@ def _change_claim(family: str, one: Merged, first: Merged) -> Claim:
 EXPERIMENT = Experiment(
     name="superclass",
     summary="merging classes: the amplitude changes, and when the exponent does too",
-    paper=PAPER,
+    paper="arXiv:2102.06701 Fig. 3",
     cost={"smoke": "10 s", "default": "1 min", "paper": "5 min on a GPU"},
     sweeps=sweeps,
     analyse=analyse,
