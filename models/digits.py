@@ -34,8 +34,8 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from scalinglab.models.interface import Model, Observable, Status
-from scalinglab.models.linear_solve import inverse_factor
+from scalinglab.models.interface import Model, Observable
+from scalinglab.models.linear_solve import inverse_factor, with_status
 from scalinglab.models.random_features.sources import SOURCES
 
 IMAGES, TRAIN, TEST = 1797, 1300, 497
@@ -231,7 +231,7 @@ def simulate(config: Config, *, key: PRNGKeyArray) -> dict[str, Array]:
         risk, headroom = _kernel_risk(train, test, penalty)
     else:
         risk, headroom = _feature_risk(train, test, sample.weights, penalty)
-    return _with_status(risk, headroom)
+    return with_status({"test_risk": risk}, headroom)
 
 
 def _kernel_risk(
@@ -276,16 +276,6 @@ def _feature_risk(
     middle = (inner @ relu_kernel(train, train)) @ inner.T
     square = jnp.sum((outer @ middle) * outer)
     return 1 + (square - 2 * cross) / test.shape[0], headroom
-
-
-def _with_status(risk: Float[Array, ""], headroom: Float[Array, ""]) -> dict[str, Array]:
-    # NaN (a matrix that is not positive definite) fails the comparison as it should.
-    status = jnp.where(
-        headroom > 1,
-        jnp.where(jnp.isfinite(risk), jnp.int32(Status.OK), jnp.int32(Status.NOT_FINITE)),
-        jnp.int32(Status.ILL_CONDITIONED),
-    )
-    return {"test_risk": jnp.where(status == Status.OK, risk, jnp.nan), "status": status}
 
 
 MODEL = Model(

@@ -6,13 +6,34 @@ on sqrt(shift) I never squares the condition number; it is for nearly square des
 smallest singular value is 1/cols of the typical one.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
+
+from .interface import Status
 
 Method = Literal["cholesky", "qr"]
+
+
+def with_status(observables: Mapping[str, Array], headroom: Shaped[Array, ""]) -> dict[str, Array]:
+    """The observables of one lane with its `Status`, NaN where that is not `OK`.
+
+    **Arguments:** `headroom`, of `inverse_factor`: ill-conditioned unless it is above 1.
+    """
+    finite = jnp.all(jnp.stack([jnp.isfinite(value) for value in observables.values()]))
+    # NaN (a matrix that is not positive definite) fails the comparison as it should.
+    status = jnp.where(
+        headroom > 1,
+        jnp.where(finite, jnp.int32(Status.OK), jnp.int32(Status.NOT_FINITE)),
+        jnp.int32(Status.ILL_CONDITIONED),
+    )
+    kept = {
+        name: jnp.where(status == Status.OK, value, jnp.nan) for name, value in observables.items()
+    }
+    return {**kept, "status": status}
 
 
 def method_for(rows: int, cols: int) -> Method:

@@ -25,8 +25,8 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from scalinglab.models.interface import Model, Observable, Status
-from scalinglab.models.linear_solve import inverse_factor
+from scalinglab.models.interface import Model, Observable
+from scalinglab.models.linear_solve import inverse_factor, with_status
 from scalinglab.models.random_features.sources import SOURCES
 
 _FEATURES, _INPUTS, _INPUT_NOISE = 1, 2, 3
@@ -165,7 +165,7 @@ def simulate(config: Config, *, key: PRNGKeyArray) -> dict[str, Array]:
     covariance = whitened @ whitened.T + noise * (whitener @ whitener.T)
     test = jnp.sum(power) - 2 * overlap + jnp.sum(gram * covariance) + noise
     train = (jnp.sum((residual @ signal) ** 2) + noise * jnp.sum(residual**2)) / config.num_samples
-    return _with_status({"test_risk": test, "train_risk": train}, headroom)
+    return with_status({"test_risk": test, "train_risk": train}, headroom)
 
 
 def _trained(
@@ -200,20 +200,6 @@ def _trained(
     whitener = factor @ design.T
     identity = jnp.eye(samples, dtype=noisy.dtype)
     return readout, whitener, identity - whitener.T @ whitener, headroom
-
-
-def _with_status(observables: dict[str, Array], headroom: Float[Array, ""]) -> dict[str, Array]:
-    finite = jnp.all(jnp.stack([jnp.isfinite(value) for value in observables.values()]))
-    # NaN (a matrix that is not positive definite) fails the comparison as it should.
-    status = jnp.where(
-        headroom > 1,
-        jnp.where(finite, jnp.int32(Status.OK), jnp.int32(Status.NOT_FINITE)),
-        jnp.int32(Status.ILL_CONDITIONED),
-    )
-    kept = {
-        name: jnp.where(status == Status.OK, value, jnp.nan) for name, value in observables.items()
-    }
-    return {**kept, "status": status}
 
 
 MODEL = Model(

@@ -29,10 +29,10 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax.scipy.linalg import solve_triangular
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from scalinglab.models.interface import Model, Observable, Status
-from scalinglab.models.linear_solve import inverse_factor
+from scalinglab.models.interface import Model, Observable
+from scalinglab.models.linear_solve import inverse_factor, with_status
 from scalinglab.models.random_features.sources import SOURCES
 from scalinglab.models.sphere_kernels import feature_mean, iterated_kernel, kernel, power
 
@@ -171,7 +171,7 @@ def simulate(config: Config, *, key: PRNGKeyArray) -> dict[str, Array]:
     if found is None:
         raise ValueError("num_samples: None with num_features None leaves nothing random; give one")
     main = _one_sided(found, ridge)
-    return _with_status({"test_risk": main.value}, main.headroom)
+    return with_status({"test_risk": main.value}, main.headroom)
 
 
 def _finite(points: Array, weights: Array, ridge: Array, *, swapped: bool) -> dict[str, Array]:
@@ -182,7 +182,7 @@ def _finite(points: Array, weights: Array, ridge: Array, *, swapped: bool) -> di
         observables["paired_test_risk"] = second.value
         observables["excess_risk"] = main.value - second.value
         headroom = jnp.minimum(headroom, second.headroom)
-    return _with_status(observables, headroom)
+    return with_status(observables, headroom)
 
 
 def _cosines(left: Array, right: Array) -> Array:
@@ -251,20 +251,6 @@ def _two_sided(
     rounding = math.sqrt(min(samples, features)) * float(jnp.finfo(points.dtype).eps)
     rounding = rounding * scale_of_terms
     return _Risk(value, jnp.minimum(headroom, value / (100 * rounding)))
-
-
-def _with_status(observables: dict[str, Array], headroom: Shaped[Array, ""]) -> dict[str, Array]:
-    finite = jnp.all(jnp.stack([jnp.isfinite(value) for value in observables.values()]))
-    # NaN (a matrix that is not positive definite) fails the comparison as it should.
-    status = jnp.where(
-        headroom > 1,
-        jnp.where(finite, jnp.int32(Status.OK), jnp.int32(Status.NOT_FINITE)),
-        jnp.int32(Status.ILL_CONDITIONED),
-    )
-    kept = {
-        name: jnp.where(status == Status.OK, value, jnp.nan) for name, value in observables.items()
-    }
-    return {**kept, "status": status}
 
 
 MODEL = Model(

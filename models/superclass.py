@@ -21,7 +21,8 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from scalinglab.models.interface import Model, Observable, Status
+from scalinglab.models.interface import Model, Observable
+from scalinglab.models.linear_solve import with_status
 from scalinglab.models.random_features import infinite_mean as infinite_mean_of
 from scalinglab.models.random_features.config import Config as RandomFeatures
 from scalinglab.models.random_features.ridge_regression import Problem, fit_samples, scale_inputs
@@ -192,21 +193,7 @@ def simulate(config: Config, *, key: PRNGKeyArray) -> dict[str, Array]:
     merged_noise = noise * (config.superclasses / config.classes)
     test = jnp.sum(eigenvalues[:, None] * error**2) / config.superclasses + merged_noise
     train = jnp.mean(fit.residual(targets) ** 2)
-    return _with_status({"test_risk": test, "train_risk": train}, fit.headroom)
-
-
-def _with_status(observables: dict[str, Array], headroom: Float[Array, ""]) -> dict[str, Array]:
-    finite = jnp.all(jnp.stack([jnp.isfinite(value) for value in observables.values()]))
-    # NaN (a matrix that is not positive definite) fails the comparison as it should.
-    status = jnp.where(
-        headroom > 1,
-        jnp.where(finite, jnp.int32(Status.OK), jnp.int32(Status.NOT_FINITE)),
-        jnp.int32(Status.ILL_CONDITIONED),
-    )
-    kept = {
-        name: jnp.where(status == Status.OK, value, jnp.nan) for name, value in observables.items()
-    }
-    return {**kept, "status": status}
+    return with_status({"test_risk": test, "train_risk": train}, fit.headroom)
 
 
 MODEL = Model(

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from scalinglab.models.interface import Model, Observable, Status
+from scalinglab.models.interface import Model, Observable
+from scalinglab.models.linear_solve import with_status
 
 from .config import Config, check_simulation
 from .crossed import crossed
@@ -72,7 +73,7 @@ def simulate(config: Config, *, key: PRNGKeyArray) -> dict[str, Array]:
     sample = draw(config, key=key)
     problem = problem_of(config)
     if config.replicates > 1 and sample.features is not None and sample.inputs is not None:
-        return _with_status(*crossed(problem, sample.features, sample.inputs))
+        return with_status(*crossed(problem, sample.features, sample.inputs))
     features = None if sample.features is None else sample.features[0]
     inputs = None if sample.inputs is None else sample.inputs[0]
     noise = sample.noise if config.teacher == "fixed" else None
@@ -91,7 +92,7 @@ def simulate(config: Config, *, key: PRNGKeyArray) -> dict[str, Array]:
         observables["paired_test_risk"] = second.test
         observables["excess_risk"] = main.test - second.test
         headroom = jnp.minimum(headroom, second.headroom)
-    return _with_status(observables, headroom)
+    return with_status(observables, headroom)
 
 
 def _paired(
@@ -104,20 +105,6 @@ def _paired(
     # Swapped: the N x M matrix serves as data and the D x M one as features. D N ridge is what the
     # identity holds fixed, and the (1/D) loss with 1/sqrt(N) features keeps it at the same ridge.
     return risks(problem, inputs, features, noise)
-
-
-def _with_status(observables: dict[str, Array], headroom: Array) -> dict[str, Array]:
-    finite = jnp.all(jnp.stack([jnp.isfinite(value) for value in observables.values()]))
-    # NaN (a matrix that is not positive definite) fails the comparison as it should.
-    status = jnp.where(
-        headroom > 1,
-        jnp.where(finite, jnp.int32(Status.OK), jnp.int32(Status.NOT_FINITE)),
-        jnp.int32(Status.ILL_CONDITIONED),
-    )
-    kept = {
-        name: jnp.where(status == Status.OK, value, jnp.nan) for name, value in observables.items()
-    }
-    return {**kept, "status": status}
 
 
 MODEL = Model(
