@@ -38,9 +38,9 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[data,test]'
+	$(PIP) --editable '.[data,networks,test]'
 	@touch $@ $(VENV)/run.stamp
 
 $(VENV)/lint.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[data,test,lint]'
+	$(PIP) --editable '.[data,networks,test,lint]'
 	@touch $@ $(VENV)/run.stamp $(VENV)/test.stamp

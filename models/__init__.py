@@ -2,5 +2,6 @@
 
 from .interface import Model as Model
 from .interface import Observable as Observable
+from .interface import Stages as Stages
 from .interface import Status as Status
 from .interface import as_model as as_model

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+import jax.numpy as jnp
+from jax import lax
+
 
 class Status(enum.IntEnum):
     """The outcome of one lane: of one simulation, one root find or one fit."""
@@ -48,6 +51,40 @@ class Observable:
 
 
 @dataclass(frozen=True)
+class Stages:
+    """A long simulation cut into stages, so that a sweep can stop and go on inside it.
+
+    The engine runs the three parts as programs of their own and keeps the state of a running unit
+    in the store; `simulate` composes them into one.
+
+    **Arguments:**
+
+    - `count`: `count(config)`, the number of stages, at least 1, from static fields only. A stage
+      should take seconds: what a killed run loses is at most one stage and half a minute.
+    - `start`: `start(config, *, key)` to the state before the first stage, a pytree of arrays.
+    - `advance`: `advance(config, state, stage, *, key)` to the state after the stage of that
+      number, an int32; random numbers come from `fold_in` of the key with the stage or with a
+      step counter, so that they do not depend on where a run was cut.
+    - `finish`: `finish(config, state, *, key)` to the observables.
+    """
+
+    count: Callable[[Any], int]
+    start: Callable[..., Any]
+    advance: Callable[..., Any]
+    finish: Callable[..., Mapping[str, Any]]
+
+    def simulate(self, config: Any, *, key: Any) -> Mapping[str, Any]:
+        """The whole simulation in one program."""
+
+        def advance(stage: Any, state: Any) -> Any:
+            return self.advance(config, state, stage, key=key)
+
+        first = self.start(config, key=key)
+        last = lax.fori_loop(jnp.int32(0), jnp.int32(self.count(config)), advance, first)
+        return self.finish(config, last, key=key)
+
+
+@dataclass(frozen=True)
 class Model:
     """A toy model of scaling.
 
@@ -63,6 +100,7 @@ class Model:
       an integer `status` among them; pure, and safe under `jit` and `vmap`.
     - `observables`: name to `Observable`, for every name that `simulate` may return.
     - `smallest`: the cheapest meaningful configuration, on which the law suite runs.
+    - `stages`: for long simulations, the `Stages` that `simulate` is composed of.
     - `draw`: `draw(config, *, key)` to the random objects, where a theory needs them.
     - `check`: `check(config)` raises `ValueError` where a valid configuration cannot be simulated
       (an infinite spectrum, an infinite mean); called on concrete numbers before a sweep starts.
@@ -77,6 +115,7 @@ class Model:
     simulate: Callable[..., Mapping[str, Any]]
     observables: Mapping[str, Observable]
     smallest: Any
+    stages: Stages | None = None
     draw: Callable[..., Any] | None = None
     check: Callable[[Any], None] | None = None
     equation: str = ""

@@ -2,6 +2,7 @@
 
 python engine_child.py sweep STORE     many units of one lane
 python engine_child.py slow STORE      one unit that takes minutes
+python engine_child.py staged STORE    one unit of 24 stages, its state kept after each
 python engine_child.py devices FILE    over_devices and run_sweep on the devices of this process
 """
 
@@ -22,6 +23,7 @@ from scalinglab.experiments.engine import (
     plan,
     plan_sweep,
     run_sweep,
+    stages,
 )
 
 SIZES = (4, 12)
@@ -33,6 +35,12 @@ def small_units():
     """A sweep whose blocks are one lane, since no block fits this budget."""
     plan.BUDGET = 1
     return Sweep(toy.LIGHT, toy.Config(), {"size": SIZES, "ridge": [0.5, 2.0]}, seeds=SEEDS)
+
+
+def staged():
+    """A sweep of one unit, its state kept after every stage."""
+    stages.INTERVAL = 0.0
+    return Sweep(toy.STAGED, toy.Config(steps=300), {"ridge": [0.5, 2.0]}, seeds=2)
 
 
 def factorised(systems):
@@ -78,8 +86,12 @@ def main():
     mode, path = sys.argv[1], Path(sys.argv[2])
     if mode == "devices":
         return run_devices(path)
-    slow = Sweep(toy.MODEL, toy.Config(size=300, steps=20000), seeds=4)
-    sweep = slow if mode == "slow" else small_units()
+    sweeps = {
+        "sweep": small_units,
+        "staged": staged,
+        "slow": lambda: Sweep(toy.MODEL, toy.Config(size=300, steps=20000), seeds=4),
+    }
+    sweep = sweeps[mode]()
 
     def report(progress):
         print(progress.message or progress.done, flush=True)

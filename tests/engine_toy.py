@@ -10,7 +10,7 @@ import jax.scipy.linalg as jsl
 import numpy as np
 from jax import lax
 
-from scalinglab.models import Model, Observable, Status
+from scalinglab.models import Model, Observable, Stages, Status
 
 TRACES = []
 
@@ -75,6 +75,30 @@ def simulate_lightly(config, *, key):
 
 
 LIGHT = dataclasses.replace(MODEL, name="light", simulate=simulate_lightly)
+
+
+def _walk_start(config, *, key):
+    walk = config.scale * jr.normal(key, (3,))
+    return {"steps": jnp.int32(0), "walk": walk}
+
+
+def _walk_on(config, state, stage, *, key):
+    del stage
+
+    def step(_, state):
+        noise = jr.normal(jr.fold_in(key, state["steps"]), (3,))
+        return {"steps": state["steps"] + 1, "walk": jnp.sin(state["walk"]) + noise}
+
+    return lax.fori_loop(0, config.steps, step, state)
+
+
+def _walk_end(config, state, *, key):
+    del config, key
+    return {"curve": state["walk"], "status": jnp.int32(0)}
+
+
+WALK = Stages(lambda config: 3 * config.size, _walk_start, _walk_on, _walk_end)
+STAGED = dataclasses.replace(MODEL, name="staged", simulate=WALK.simulate, stages=WALK)
 
 
 def solve_tolerance(systems):

@@ -5,6 +5,7 @@ interrupt or an error elsewhere, until the program ends or the process does.
 """
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -37,12 +38,15 @@ def in_background(f: Callable[..., Any], *arguments: Any) -> Future[Any]:
 
 def wait_for(future: Future[Any]) -> Any:
     """The result of a future, waiting in steps short enough for an interrupt to be seen."""
-    while True:
-        try:
-            return future.result(timeout=_WAIT_SECONDS)
-        except FutureTimeoutError:
-            if future.done():
-                return future.result()
+    while not future.done():
+        wait_a_little(future)
+    return future.result()
+
+
+def wait_a_little(future: Future[Any]) -> None:
+    """Wait for a future, but no longer than an interrupt may."""
+    with contextlib.suppress(FutureTimeoutError):
+        future.exception(timeout=_WAIT_SECONDS)
 
 
 def leave(code: int) -> NoReturn:

@@ -14,11 +14,12 @@ import jax
 import numpy as np
 import xarray as xr
 
-from .background import in_background, wait_for
+from .background import in_background, wait_a_little, wait_for
 from .devices import How, compile_over_devices, local_devices
 from .plan import Draft, Group, Unit, draft, make_groups, units_of
 from .provenance import provenance
 from .result import Lanes, publish_result, result_key
+from .stages import Position, run_stages
 from .store import DamagedError, Store
 from .sweep import Sweep
 from .threads import single_threaded_blas
@@ -30,13 +31,17 @@ _AHEAD = 2
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a sweep stands, in lanes: `done` of `total`, `reused` of them from the store."""
+    """Where a sweep stands, in lanes: `done` of `total`, `reused` of them from the store.
+
+    `partial` is the work done on a unit that runs in stages, in lanes.
+    """
 
     sweep: str
     done: int
     total: int
     reused: int
     message: str = ""
+    partial: float = 0.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -181,8 +186,8 @@ class _Run:
         self.plan.computed += 1
         self.tell("")
 
-    def tell(self, message: str) -> None:
-        self._progress(replace(self.state, message=message))
+    def tell(self, message: str, *, partial: float = 0.0) -> None:
+        self._progress(replace(self.state, message=message, partial=partial))
 
     def _add(self, unit: Unit, arrays: dict[str, np.ndarray], *, reused: int) -> None:
         self.lanes.add(unit.lanes, arrays)
@@ -210,21 +215,45 @@ def _computed(
     last: tuple[Unit, dict[str, np.ndarray]] | None = None
     for position, (_, _, units) in enumerate(todo):
         for group, drafted, theirs in todo[len(programs) : position + _AHEAD]:
-            arguments = theirs[0].arguments
             ready, drafted.ready = drafted.ready, None
-            programs.append(
-                in_background(compile_over_devices, group.f, arguments, how, plan.devices, ready)
-            )
+            programs.append(_compiled(group, theirs[0].arguments, how, plan.devices, ready))
         run.tell(f"compiling {position + 1} of {len(todo)}")
         program = wait_for(programs[position])
         programs[position] = Future()
         for unit in units:
-            future = in_background(_call, program, unit)
+            stage = Position()
+            if program is None:
+                future = in_background(run_stages, unit, how, plan.devices, run.store, stage)
+            else:
+                future = in_background(_call, program, unit)
             if last is not None:
                 yield last
-            last = (unit, wait_for(future))
+            last = (unit, _watched(run, unit, future, stage))
     if last is not None:
         yield last
+
+
+def _compiled(
+    group: Group, arguments: Any, how: How, devices: tuple[Any, ...], ready: Any
+) -> Future[Any]:
+    """The program of a group, in the making; `None` where the parts of its stages are jitted."""
+    if group.stages is None:
+        return in_background(compile_over_devices, group.f, arguments, how, devices, ready)
+    return in_background(lambda: None)
+
+
+def _watched(run: _Run, unit: Unit, future: Future[Any], stage: Position) -> Any:
+    """The result of a unit, its stages told as they pass."""
+    told = 0
+    while not future.done():
+        if stage.message:
+            run.tell(stage.message)
+            stage.message = ""
+        if stage.stage > told:
+            told = stage.stage
+            run.tell("", partial=len(unit.rows) * told / stage.count)
+        wait_a_little(future)
+    return future.result()
 
 
 def _call(program: Callable[..., Any], unit: Unit) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ devices and workers change where a unit runs and never what it computes: the lar
 """
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -37,12 +38,14 @@ _GENERATOR = "threefry2x32"
 class Group:
     """The lanes of a sweep that one compiled program serves.
 
-    **Fields:** `f`, the batched simulation; `arguments`, its host arrays, one row a lane;
+    **Fields:** `f`, the batched simulation, and `stages`, its parts where the model has them, with
+    their number; `arguments`, its host arrays, one row a lane;
     `lanes`, the row-major position of each row in the sweep; `identity`, what the key of a
     block of rows is made from; `digests` and `seeds`, of each row.
     """
 
     f: Callable[..., Any]
+    stages: "BatchedStages | None"
     arguments: Any
     lanes: np.ndarray
     identity: dict[str, Any]
@@ -55,6 +58,20 @@ class Group:
         return digest(
             {**self.identity, "budget": BUDGET, "lanes": [list(self.digests), self.seeds.tolist()]}
         )
+
+
+@dataclass(frozen=True)
+class BatchedStages:
+    """The parts of a simulation in stages, each over a batch of lanes.
+
+    **Fields:** `count`; `start(*arguments)` to the state, `advance(state, stages, *arguments)` to
+    the next state, `finish(state, *arguments)` to the observables.
+    """
+
+    count: int
+    start: Callable[..., Any]
+    advance: Callable[..., Any]
+    finish: Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -203,6 +220,7 @@ def _group(
     first = np.repeat(np.asarray(positions), sweep.seeds) * sweep.seeds
     return Group(
         f=_batched(sweep.model.simulate, structure),
+        stages=_batched_stages(getattr(sweep.model, "stages", None), structure),
         arguments=arguments,
         lanes=first + seeds.astype(np.int64),
         identity=identity,
@@ -220,6 +238,31 @@ def _batched(simulate: Callable[..., Any], structure: Any) -> Callable[..., Any]
         return dict(simulate(config, key=_fold(root, number, seed)))
 
     return jax.vmap(lane)
+
+
+@functools.lru_cache(maxsize=256)
+def _batched_stages(stages: Any, structure: Any) -> "BatchedStages | None":
+    if stages is None:
+        return None
+
+    def lane(leaves: Any, number: Any, seed: Any, root: Any) -> tuple[Any, Any]:
+        return jax.tree.unflatten(structure, leaves), _fold(root, number, seed)
+
+    def start(*arguments: Any) -> Any:
+        config, key = lane(*arguments)
+        return stages.start(config, key=key)
+
+    def advance(state: Any, stage: Any, *arguments: Any) -> Any:
+        config, key = lane(*arguments)
+        return stages.advance(config, state, stage, key=key)
+
+    def finish(state: Any, *arguments: Any) -> dict[str, Any]:
+        config, key = lane(*arguments)
+        return dict(stages.finish(config, state, key=key))
+
+    # The static fields are in the structure; the others cannot change a number of stages.
+    count = stages.count(jax.tree.unflatten(structure, [math.nan] * structure.num_leaves))
+    return BatchedStages(count, jax.vmap(start), jax.vmap(advance), jax.vmap(finish))
 
 
 def _fold(root: Any, number: Any, seed: Any) -> Any:

@@ -2,6 +2,7 @@
 
     STORE/FORMAT                            the number of this layout
     STORE/units/ab/KEY.unit                 the numbers of one unit, with a checksum
+    STORE/units/ab/KEY.running              the state of a unit in stages that is being computed
     STORE/plans/KEY.json                    the block size of one group
     STORE/results/KEY.nc, KEY.json          one sweep, and the checksum of its file
     STORE/experiments/NAME/SIZE.json        what a run of an experiment made
@@ -72,19 +73,20 @@ class Store:
                     if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                         path.unlink()
 
-    def read_unit(self, key: str) -> dict[str, np.ndarray] | None:
-        """The arrays of a unit, or `None` when it is not stored.
+    def read_unit(self, key: str, *, running: bool = False) -> dict[str, np.ndarray] | None:
+        """The arrays of a unit, or those of its state while it runs; `None` when not stored.
 
         **Raises:** `DamagedError` when its bytes do not match its checksum.
         """
+        name = _unit_name(key, running=running)
         with self._explained():
-            content = self._read(_unit_name(key))
+            content = self._read(name)
         if content is None:
             return None
         line, _, payload = content.partition(b"\n")
         header = _parsed(line)
         if header is None or header.get("key") != key or not _verified(header, payload, line):
-            raise DamagedError(f"store: {self.path / _unit_name(key)} is damaged")
+            raise DamagedError(f"store: {self.path / name} is damaged")
         with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
 
@@ -94,14 +96,26 @@ class Store:
             return (self.path / _unit_name(key)).exists()
 
     def write_unit(
-        self, key: str, arrays: Mapping[str, np.ndarray], provenance: Mapping[str, Any]
+        self,
+        key: str,
+        arrays: Mapping[str, np.ndarray],
+        provenance: Mapping[str, Any],
+        *,
+        running: bool = False,
     ) -> None:
-        """Publish the arrays of a unit: a line of JSON with the checksum, then an npz file."""
+        """Publish the arrays of a unit: a line of JSON with the checksum, then an npz file.
+
+        A finished unit takes the place of its state.
+        """
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **dict(arrays))
         payload = buffer.getvalue()
         header = _sealed({"format": FORMAT, "key": key, "provenance": dict(provenance)}, payload)
-        self.write_bytes(_unit_name(key), canonical_json(header) + b"\n" + payload)
+        name = _unit_name(key, running=running)
+        self.write_bytes(name, canonical_json(header) + b"\n" + payload)
+        if not running:
+            with self._explained():
+                (self.path / _unit_name(key, running=True)).unlink(missing_ok=True)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """The document of that name, or `None` when it is absent or damaged."""
@@ -184,8 +198,8 @@ def _reason(error: OSError) -> str:
     return f"{said.lower()}; choose a folder that can be written with --store"
 
 
-def _unit_name(key: str) -> str:
-    return f"units/{key[:2]}/{key}.unit"
+def _unit_name(key: str, *, running: bool = False) -> str:
+    return f"units/{key[:2]}/{key}.{'running' if running else 'unit'}"
 
 
 def _parsed(content: bytes) -> dict[str, Any] | None:

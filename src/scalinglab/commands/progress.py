@@ -18,10 +18,12 @@ class Counter:
         self._clock = clock
         self._start = clock()
         self._sweeps: dict[str, tuple[int, int]] = {}
+        self._partial = 0.0
 
     def take(self, progress: Any) -> None:
         """One report of the engine."""
         self._sweeps[progress.sweep] = (progress.done, progress.reused)
+        self._partial = progress.partial
 
     @property
     def done(self) -> int:
@@ -33,13 +35,14 @@ class Counter:
         """'120 of 480 simulations, 14 per s, 26 s left'."""
         reused = sum(reused for _, reused in self._sweeps.values())
         told = f"{self.done} of {self.total} simulations"
-        computed, seconds = self.done - reused, self._clock() - self._start
-        if computed < 1 or seconds <= 0:
+        computed, seconds = self.done - reused + self._partial, self._clock() - self._start
+        if computed <= 0 or seconds <= 0:
             return told
         rate = computed / seconds
         if self.done >= self.total:
             return f"{told}, {rate:.3g} per s"
-        return f"{told}, {rate:.3g} per s, {duration((self.total - self.done) / rate)} left"
+        left = (self.total - self.done - self._partial) / rate
+        return f"{told}, {rate:.3g} per s, {duration(left)} left"
 
 
 class Lines:

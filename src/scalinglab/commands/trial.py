@@ -128,7 +128,11 @@ def _check_theory(request: Request) -> None:
 def _point(request: Request, config: Any, lanes: "_Lanes | None") -> Point:
     predicted, alternatives = _predicted(request, config, None if lanes is None else lanes.keys)
     return Point(
-        {field.name: getattr(config, field.name) for field in dataclasses.fields(config)},
+        {
+            field.name: getattr(config, field.name)
+            for field in dataclasses.fields(config)
+            if field.init
+        },
         predicted,
         alternatives,
         {} if lanes is None else lanes.means,
