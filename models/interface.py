@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-import jax.numpy as jnp
-from jax import lax
-
 
 class Status(enum.IntEnum):
     """The outcome of one lane: of one simulation, one root find or one fit."""
@@ -75,6 +72,9 @@ class Stages:
 
     def simulate(self, config: Any, *, key: Any) -> Mapping[str, Any]:
         """The whole simulation in one program."""
+        # The command line reads this module before it knows whether it needs JAX.
+        import jax.numpy as jnp
+        from jax import lax
 
         def advance(stage: Any, state: Any) -> Any:
             return self.advance(config, state, stage, key=key)
