@@ -39,6 +39,8 @@ from .diagnostics import diagnose as diagnose
 from .envelope import Envelope as Envelope
 from .envelope import envelope_exponents as envelope_exponents
 from .envelope import lower_envelope as lower_envelope
+from .family_offsets import FamilyOffsets as FamilyOffsets
+from .family_offsets import fit_family_offsets as fit_family_offsets
 from .fit import Fit as Fit
 from .information import Information as Information
 from .information import information as information
