@@ -20,6 +20,7 @@ class Status(enum.IntEnum):
     INFINITE_MEAN = 2
     NOT_CONVERGED = 3
     NOT_FINITE = 4
+    NOT_SEPARABLE = 5
 
     @property
     def sentence(self) -> str:
@@ -35,6 +36,8 @@ _SENTENCES = {
     "raise the ridge or move the sizes apart",
     Status.NOT_CONVERGED: "the solver stopped before its tolerance: raise its step limit",
     Status.NOT_FINITE: "the result is not a finite number: look for an overflow in the inputs",
+    Status.NOT_SEPARABLE: "no hyperplane separates the examples to working precision: "
+    "use float64, or fewer examples",
 }
 
 

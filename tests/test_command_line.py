@@ -109,7 +109,7 @@ def test_show_prints_the_page_of_a_model(capsys, entry):
     out = capsys.readouterr().out
     for name in (*model.observables, *model.symbols, *model.sources):
         assert name in out
-    for field in dataclasses.fields(model.Config):
+    for field in (field for field in dataclasses.fields(model.Config) if field.init):
         assert "--" + field.name.replace("_", "-") in out
     for theory in theories:
         assert f"{theory.name} ({theory.kind})" in out

@@ -126,8 +126,13 @@ def _require_number(
     name: str, value: object, *, low: float, high: float = math.inf, closed: bool = False
 ) -> None:
     """A finite number in (low, high], or in [low, high] where `closed`."""
-    number = not isinstance(value, bool) and isinstance(value, int | float)
-    if number and math.isfinite(value) and low <= value <= high and (closed or value > low):
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and low <= value <= high
+        and (closed or value > low)
+    ):
         return
     allowed = f"{'[' if closed else '('}{low:g}, {high:g}]" if high < math.inf else f"> {low:g}"
     raise ValueError(f"{name}: {value!r}; give a finite number {allowed}")

@@ -20,9 +20,10 @@ def _field(default: object, symbol: str, allowed: str, doc: str, *, static: bool
 class Config(eqx.Module):
     """One autoencoder and its training; sizes, budget, the choices and `dtype` are static.
 
-    `padded_width` is no argument: it is `width` rounded up to the next of 2, 3, 4, 6, 8, 12, 16,
-    24, ... (so that padding wastes less than half of the arithmetic), and the only trace that the
-    width leaves on the shapes of the program.
+    `padded_width` and `density_rung` are no arguments: the one is `width` rounded up to the next of
+    2, 3, 4, 6, 8, 12, ... (so that padding wastes less than half of the arithmetic), the other says
+    on which rung of the same ladder `density_bound` is. They are the only traces that `width` and
+    `activation_density` leave on the shapes of the program.
     """
 
     num_features: int = _field(200, "n", ">= 2", "features of the data", static=True)
@@ -85,16 +86,26 @@ class Config(eqx.Module):
         "learning rate at the end of the cosine, over its peak; 1: constant",
     )
     adam_epsilon: float = _field(
-        1e-15, "", ">= 0", "Adam's epsilon; rare features freeze below gradients of this size"
+        1e-15, "", "> 0", "Adam's epsilon; rare features freeze below gradients of this size"
+    )
+    evaluation_samples: int = _field(
+        65536, "", ">= 64", "fresh stratified samples that estimate the loss", static=True
     )
     dtype: Dtype = _field(
         "float32", "", " | ".join(get_args(Dtype)), "arithmetic of the training", static=True
     )
     padded_width: int = eqx.field(init=False, static=True)
+    density_rung: int = eqx.field(init=False, static=True)
 
     def __post_init__(self) -> None:
         validate(self)
-        object.__setattr__(self, "padded_width", _padded(self.width))
+        object.__setattr__(self, "padded_width", max(2, math.ceil(_value(_rung(self.width)))))
+        object.__setattr__(self, "density_rung", _rung(self.activation_density))
+
+    @property
+    def density_bound(self) -> float:
+        """`activation_density` rounded up to a power of two or 3/2 of one."""
+        return _value(self.density_rung)
 
 
 def frequencies(config: Config) -> list[float]:
@@ -114,14 +125,20 @@ def validate(config: Config) -> None:
     """**Raises:** `ValueError` that names the field, the value and the remedy."""
     for name, low in (("num_features", 2), ("width", 1), ("batch_size", 1), ("num_steps", 1)):
         _require_size(name, getattr(config, name), low)
+    _require_size("evaluation_samples", config.evaluation_samples, 64)
     if config.width > config.num_features:
         raise ValueError(
             f"width: {config.width} exceeds num_features {config.num_features}; give at most that"
         )
-    for name in ("activation_density", "frequency_scale", "learning_rate", "bias_learning_rate"):
+    for name in (
+        "activation_density",
+        "frequency_scale",
+        "learning_rate",
+        "bias_learning_rate",
+        "adam_epsilon",
+    ):
         _require_number(name, getattr(config, name), low=0.0, open_low=True)
-    for name in ("frequency_decay", "adam_epsilon"):
-        _require_number(name, getattr(config, name), low=0.0)
+    _require_number("frequency_decay", config.frequency_decay, low=0.0)
     for name in ("warmup_fraction", "final_fraction"):
         _require_number(name, getattr(config, name), low=0.0, high=1.0)
     _require_number("importance_decay", config.importance_decay, low=0.0, high=1.0, open_low=True)
@@ -153,14 +170,22 @@ def _require_size(name: str, value: object, low: int) -> None:
 def _require_number(
     name: str, value: object, *, low: float, high: float = math.inf, open_low: bool = False
 ) -> None:
-    number = not isinstance(value, bool) and isinstance(value, int | float)
-    if number and math.isfinite(value) and low <= value <= high and not (open_low and value == low):
-        return
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        inside = low <= value <= high and not (open_low and value == low)
+        if inside and math.isfinite(value):
+            return
     ends = f"{'above' if open_low else 'of at least'} {low:g}" if low > -math.inf else ""
     top = f" and at most {high:g}" if high < math.inf else ""
     raise ValueError(f"{name}: {value!r}; give a finite number {ends}{top}".rstrip())
 
 
-def _padded(width: int) -> int:
-    size = 1 << (width - 1).bit_length()
-    return 3 * size // 4 if size >= 4 and width <= 3 * size // 4 else max(2, size)
+def _rung(value: int | float) -> int:
+    """The index k of the first rung, 2^(k/2) for even k and 3/2 2^((k-1)/2) for odd, >= `value`."""
+    mantissa, exponent = math.frexp(value)
+    if mantissa == 0.5:
+        return 2 * exponent - 2
+    return 2 * exponent - (1 if mantissa <= 0.75 else 0)
+
+
+def _value(rung: int) -> float:
+    return math.ldexp(1.5 if rung % 2 else 1.0, rung // 2)
