@@ -33,7 +33,7 @@ def identify(path: Path) -> str:
 def test_every_folder_of_code_is_packaged():
     stated = set(PROJECT["tool"]["setuptools"]["packages"])
     mapped = PROJECT["tool"]["setuptools"]["package-dir"]
-    found = {"scalinglab", "scalinglab.commands"}
+    found = {"scalinglab", "scalinglab.commands", "scalinglab.registry"}
     for room in ROOMS:
         for init in (ROOT / room).rglob("__init__.py"):
             found.add("scalinglab." + ".".join(init.parent.relative_to(ROOT).parts))

@@ -1,31 +1,6 @@
-"""The table of what exists: names and module paths. Importing it imports none of them."""
+"""Rows of random features and their relatives, after arXiv:2102.06701."""
 
-import difflib
-import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
-
-Kind = Literal["model", "experiment", "figure"]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One row: the name on the command line and the module that holds it.
-
-    **Fields:** `name`; `module`, which holds `MODEL`, `EXPERIMENT` or `FIGURES`; `theory`, the
-    module of a model's `THEORIES`; `summary`, one line; `paper`; `cost`, of an experiment at
-    size default; `experiments`, those whose results a figure draws.
-    """
-
-    name: str
-    module: str
-    theory: str
-    summary: str
-    paper: str
-    cost: str = ""
-    experiments: tuple[str, ...] = ()
-
+from .entry import Entry
 
 _BAHRI = "arXiv:2102.06701"
 
@@ -64,13 +39,6 @@ MODELS: tuple[Entry, ...] = (
         "scalinglab.theory.superclass",
         "ridge regression of many outputs, merged into superclasses",
         _BAHRI,
-    ),
-    Entry(
-        "data-pruning",
-        "scalinglab.models.data_pruning",
-        "scalinglab.theory.data_pruning",
-        "max-margin perceptron on the examples that a probe has selected",
-        "arXiv:2206.14486",
     ),
 )
 
@@ -153,30 +121,6 @@ EXPERIMENTS: tuple[Entry, ...] = (
         "",
         "the exponent 3/q of ReLU features on the sphere, and its amplitude",
         f"{_BAHRI} section 2.3",
-        cost="2 min",
-    ),
-    Entry(
-        "pruning-frontier",
-        "scalinglab.experiments.data_pruning.pruning_frontier",
-        "",
-        "test error against kept examples, and what its frontier over f is",
-        "arXiv:2206.14486 Fig. 1",
-        cost="2 min",
-    ),
-    Entry(
-        "imperfect-probe",
-        "scalinglab.experiments.data_pruning.imperfect_probe",
-        "",
-        "an imperfect probe brings the power law back, and over-pruning ruins it",
-        "arXiv:2206.14486 Fig. 2",
-        cost="2 min",
-    ),
-    Entry(
-        "easy-or-hard",
-        "scalinglab.experiments.data_pruning.easy_or_hard",
-        "",
-        "whether to keep easy or hard examples, and where that changes",
-        "arXiv:2206.14486 Fig. 3",
         cost="2 min",
     ),
 )
@@ -270,76 +214,4 @@ FIGURES: tuple[Entry, ...] = (
         f"{_BAHRI} section 2.3",
         experiments=("sphere-features",),
     ),
-    Entry(
-        "pruning-frontier",
-        "scalinglab.paper_figs.sorscher2022",
-        "",
-        "the ladder of keep fractions, and two frontiers with the laws fitted to them",
-        "arXiv:2206.14486 Fig. 1",
-        experiments=("pruning-frontier",),
-    ),
-    Entry(
-        "imperfect-probe",
-        "scalinglab.paper_figs.sorscher2022",
-        "",
-        "frontiers at five angles, over-pruning, and four rules side by side",
-        "arXiv:2206.14486 Fig. 2",
-        experiments=("imperfect-probe",),
-    ),
-    Entry(
-        "easy-or-hard",
-        "scalinglab.paper_figs.sorscher2022",
-        "",
-        "the better rule over pool and keep fraction, with simulated signs",
-        "arXiv:2206.14486 Fig. 3",
-        experiments=("easy-or-hard",),
-    ),
 )
-
-
-def table(kind: Kind) -> tuple[Entry, ...]:
-    """The rows of one kind."""
-    rows: Mapping[Kind, tuple[Entry, ...]] = {
-        "model": MODELS,
-        "experiment": EXPERIMENTS,
-        "figure": FIGURES,
-    }
-    return rows[kind]
-
-
-def find(kind: Kind, name: str) -> Entry:
-    """The row of that name.
-
-    **Raises:** `ValueError` with the nearest name when there is none.
-    """
-    rows = table(kind)
-    for row in rows:
-        if row.name == name:
-            return row
-    raise ValueError(f"{kind}: {name!r} is unknown: {nearest(name, [row.name for row in rows])}")
-
-
-def nearest(name: str, names: list[str]) -> str:
-    """A remedy for a mistyped name: the nearest of `names`, or all of them."""
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"there are {', '.join(names)}" if names else "there are none yet"
-
-
-def load_model(name: str) -> tuple[Any, tuple[Any, ...]]:
-    """The model of that name and its theories, in order; their modules are imported here."""
-    entry = find("model", name)
-    model = importlib.import_module(entry.module).MODEL
-    theories = importlib.import_module(entry.theory).THEORIES if entry.theory else ()
-    return model, tuple(theories)
-
-
-def load_experiment(name: str) -> Any:
-    """The experiment of that name."""
-    return importlib.import_module(find("experiment", name).module).EXPERIMENT
-
-
-def load_figure(name: str) -> Any:
-    """The figure of that name."""
-    return importlib.import_module(find("figure", name).module).FIGURES[name]
