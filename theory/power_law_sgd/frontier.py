@@ -32,6 +32,8 @@ from .equivalent import deterministic_equivalent, power_law_problem
 from .phases import Optimum
 from .volterra import solve
 
+# beartype takes no int for a float.
+Real = float | int
 Part = Literal["all", "lower-half", "upper-half", "upper-third"]
 _PARTS: dict[str, tuple[float, float]] = {
     "all": (0.0, 1.0),
@@ -67,7 +69,7 @@ class LocalExponents(NamedTuple):
     eta: Float64[np.ndarray, " between"]
 
 
-def size_ladder(first: float, last: float, *, per_octave: int = 4) -> Int[np.ndarray, " sizes"]:
+def size_ladder(first: Real, last: Real, *, per_octave: int = 4) -> Int[np.ndarray, " sizes"]:
     """Whole sizes from about `first` to `last`, `per_octave` to every factor of two.
 
     **Raises:** `ValueError` unless 1 <= first < last and `per_octave` >= 1.
@@ -210,7 +212,10 @@ def compute_optimal_frontier(
 
 
 def window(
-    frontier: Frontier, sizes: tuple[float, float] = (0.0, np.inf), *, part: Part = "all"
+    frontier: Frontier,
+    sizes: tuple[Real, Real] = (0.0, np.inf),
+    *,
+    part: Part = "all",
 ) -> Frontier:
     """The frontier between two sizes d*, or a part of that in log f.
 

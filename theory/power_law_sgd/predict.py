@@ -19,12 +19,10 @@ from .components import component_risk, kernel_norm
 from .density import num_bands, risk_by_density, spectral_density
 from .equivalent import Problem, deterministic_equivalent, power_law_problem
 from .mode_sums import EXACT
-from .phases import NO_POWER_LAW, compute_optimal_exponents, phase_index
 from .volterra import solve, time_grid
 
 _EQUIVALENT = "deterministic-equivalent"
 _COMPONENTS = "components"
-_OPTIMUM = "compute-optimal-exponents"
 _IDENTITY = "identity-features"
 _SOURCE = "arXiv:2405.15074, in the variable w = z/m; equivalent, volterra and density"
 _CURVE = ("test_risk", "least_risk", "step", "kernel_norm")
@@ -188,17 +186,6 @@ def _component_prediction(config: Config) -> Prediction:
     return _made(found, steps, _COMPONENTS, "asymptotic", _COMPONENT_ERROR, source)
 
 
-def _has_optimum(config: Config) -> bool:
-    where = (jnp.asarray(float(x), jnp.float64) for x in (config.alpha, config.beta))
-    return _components_apply(config) and int(phase_index(*where)) != NO_POWER_LAW
-
-
-def _optimum(config: Config) -> Prediction:
-    found = compute_optimal_exponents(float(config.alpha), float(config.beta))
-    source = "arXiv:2405.15074, table 2; checked against the lower envelope of the components"
-    return Prediction(found._asdict(), _OPTIMUM, "asymptotic", 0.0, source)
-
-
 def _identity_prediction(config: Config) -> Prediction:
     # Nothing is drawn, so that any key gives the same.
     made = given_features.predict_given_features(config, key=jax.random.key(0))
@@ -231,14 +218,6 @@ THEORIES = (
         _components_apply,
         _component_prediction,
         "arXiv:2405.15074, section 3",
-    ),
-    Theory(
-        _OPTIMUM,
-        "asymptotic",
-        ("xi", "eta"),
-        _has_optimum,
-        _optimum,
-        "arXiv:2405.15074, table 2",
     ),
 )
 
