@@ -44,7 +44,7 @@ from .mode_sums import EXACT, data_spectrum
 
 Scalar = Float[Array, ""]
 Nodes = Complex[Array, " nodes"]
-Number = float | Scalar
+Number = float | int | Scalar
 
 # |q| may pass 1 by rounding where z is tiny.
 _ROUNDING = 1e-12
