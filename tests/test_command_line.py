@@ -70,7 +70,7 @@ def test_list_says_what_is_stored(capsys, store):
     [
         (["lst"], "command: 'lst' is unknown: did you mean 'list'?"),
         (["show"], "MODEL: missing"),
-        (["show", "random"], "did you mean 'random-features'?"),
+        (["show", "random-feature"], "did you mean 'random-features'?"),
         (["show", "random-features", "more"], "'more': one argument too many"),
         (["run", "dualty"], "did you mean 'duality'?"),
         (["run", "duality", "--size", "big"], "--size: 'big' is unknown: give one of smoke"),

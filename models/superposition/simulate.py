@@ -102,6 +102,7 @@ MODEL = Model(
         width=5,
         frequency_decay=1.0,
         importance_decay=0.95,
+        weight_decay=0.5,
         batch_size=64,
         num_steps=12,
         evaluation_samples=1024,
