@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -260,7 +261,7 @@ def test_without_noise_of_the_gradient_only_the_sum_of_rates_counts():
 def test_an_optax_schedule_stands_for_that_of_the_configuration():
     config = dataclasses.replace(TINY, schedule="cosine", final_fraction=0.3)
     ours = model.multiplier(config, jnp.dtype("float64"))
-    theirs = optax.cosine_decay_schedule(1.0, config.num_steps, alpha=0.3)
+    theirs: Any = optax.cosine_decay_schedule(1.0, config.num_steps, alpha=0.3)
     steps = jnp.arange(config.num_steps)
     with jax.numpy_dtype_promotion("standard"):
         expected = jax.vmap(theirs)(steps)

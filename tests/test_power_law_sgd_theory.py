@@ -275,7 +275,7 @@ def test_the_grid_in_time_is_of_third_order():
 
 def test_the_grid_serves_given_features_too():
     """The same solver over the eigenvalues of one draw, against the closed form."""
-    config = Config(alpha=0.8, beta=0.6, num_parameters=40, ambient_dimension=160, num_steps=10, records=1)
+    config = Config(alpha=0.8, beta=0.6, num_parameters=40, ambient_dimension=160)
     modes = modes_of(config, draw(config, key=jr.key(0)))
     rate = jnp.asarray(0.5 / float(np.sum(np.arange(1.0, 161) ** -1.6)))
     grid = theory.time_grid([10**7])

@@ -41,6 +41,8 @@ from scalinglab.theory.random_features import effective_ridge
 from .contour import resolve, spectral_ends
 from .equivalent import Problem, Scalar
 
+# beartype takes no int for a float.
+Real = float | int
 Updates = Callable[[Shaped[Array, ""]], Update]
 
 _NEWTON = 12
@@ -58,7 +60,7 @@ class Density(NamedTuple):
     least_risk: Scalar
 
 
-def num_bands(alpha: float, num_parameters: float, ambient_dimension: float) -> int:
+def num_bands(alpha: Real, num_parameters: Real, ambient_dimension: Real) -> int:
     """How many of the first modes get a cell of their own: 2 alpha sqrt d, twice the merger."""
     return int(min(np.ceil(2 * alpha * np.sqrt(num_parameters)), ambient_dimension // 2))
 

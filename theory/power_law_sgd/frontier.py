@@ -84,15 +84,15 @@ def size_ladder(first: Real, last: Real, *, per_octave: int = 4) -> Int[np.ndarr
 
 
 def equivalent_curves(
-    alpha: float,
-    beta: float,
+    alpha: Real,
+    beta: Real,
     sizes: Int[np.ndarray, " sizes"],
     grid: Int[np.ndarray, " grid"],
     *,
-    ratio: float = 4.0,
-    gamma0: float = 0.5,
-    batch_size: float = 1.0,
-    noise_variance: float = 0.0,
+    ratio: Real = 4.0,
+    gamma0: Real = 0.5,
+    batch_size: Real = 1.0,
+    noise_variance: Real = 0.0,
 ) -> Float64[np.ndarray, "sizes grid"]:
     """Risk curves of the deterministic equivalent at v = ratio d; NaN where one has a status.
 
@@ -106,15 +106,15 @@ def equivalent_curves(
 
 
 def component_curves(
-    alpha: float,
-    beta: float,
+    alpha: Real,
+    beta: Real,
     sizes: Int[np.ndarray, " sizes"],
     grid: Int[np.ndarray, " grid"],
     *,
-    ratio: float = 4.0,
-    gamma0: float = 0.5,
-    batch_size: float = 1.0,
-    noise_variance: float = 0.0,
+    ratio: Real = 4.0,
+    gamma0: Real = 0.5,
+    batch_size: Real = 1.0,
+    noise_variance: Real = 0.0,
 ) -> Float64[np.ndarray, "sizes grid"]:
     """Risk curves of the asymptotic components, `components.component_risk`, from step 1 on.
 
@@ -138,12 +138,12 @@ class _Grid:
         return isinstance(other, _Grid) and np.array_equal(self.steps, other.steps)
 
 
-def _numbers(*values: float) -> Float[Array, " numbers"]:
+def _numbers(*values: Real) -> Float[Array, " numbers"]:
     require_float64()
     return jnp.asarray(values, jnp.float64)
 
 
-def _lanes(sizes: Int[np.ndarray, " sizes"], ratio: float) -> Float[Array, "sizes 2"]:
+def _lanes(sizes: Int[np.ndarray, " sizes"], ratio: Real) -> Float[Array, "sizes 2"]:
     if not ratio > 1:
         raise ValueError(f"ratio: {ratio!r}; give v/d above 1")
     chosen = np.asarray(sizes, np.float64)
@@ -184,7 +184,7 @@ def compute_optimal_frontier(
     steps: Float64[np.ndarray, " steps"] | Int[np.ndarray, " steps"],
     risks: Float64[np.ndarray, "sizes steps"],
     *,
-    batch_size: float = 1.0,
+    batch_size: Real = 1.0,
     grid: Float64[np.ndarray, " points"] | None = None,
 ) -> Frontier:
     """The best size at every compute f = r B d, from curves of several sizes.
@@ -242,7 +242,7 @@ def window(
     )
 
 
-def frontier_exponents(frontier: Frontier, *, floor: float = 0.0) -> Optimum:
+def frontier_exponents(frontier: Frontier, *, floor: Real = 0.0) -> Optimum:
     """xi and eta by least squares of log d* and log(P* - floor) against log f.
 
     **Arguments:** `frontier`, cut by `window`; `floor`, what no size can learn, below every risk.
@@ -255,7 +255,7 @@ def frontier_exponents(frontier: Frontier, *, floor: float = 0.0) -> Optimum:
     return Optimum(jnp.asarray(xi), jnp.asarray(eta))
 
 
-def local_exponents(frontier: Frontier, *, floor: float = 0.0, every: int = 1) -> LocalExponents:
+def local_exponents(frontier: Frontier, *, floor: Real = 0.0, every: int = 1) -> LocalExponents:
     """d log d*/d log f and -d log(P* - floor)/d log f by differences.
 
     **Arguments:** `floor` as of `frontier_exponents`; `every`, the points between the two of a

@@ -70,7 +70,7 @@ def phase_index(alpha: Values, beta: Values) -> Int[Array, "*points"]:
     return jnp.where((alpha + beta > 0.5) & (alpha > 0), index, NO_POWER_LAW)
 
 
-def phase(alpha: float, beta: float) -> str:
+def phase(alpha: float | int, beta: float | int) -> str:
     """The name of the phase, one of `PHASES`.
 
     **Arguments:** `alpha` > 0, `beta` with alpha + beta > 1/2.
@@ -89,7 +89,7 @@ def phase(alpha: float, beta: float) -> str:
     return PHASES[index]
 
 
-def compute_optimal_exponents(alpha: float | Values, beta: float | Values) -> Optimum:
+def compute_optimal_exponents(alpha: float | int | Values, beta: float | int | Values) -> Optimum:
     """The exponents of the compute-optimal size and risk, d* ~ f^xi and P* ~ f^-eta.
 
     **Arguments:** `alpha` > 0, `beta`, numbers or arrays of one shape; differentiable inside the
