@@ -4,9 +4,14 @@ Given the features, `moments` and `momentum` are exact and `given_features` hold
 `Config`. In the mean over features, `contour`, `equivalent` and `volterra` are the deterministic
 equivalent at any d and time, `density` the same on the real axis, for schedules and momentum.
 `components` and `phases` are its asymptotics, `frontier` what is compute-optimal, from any of
-these, and `predict` the table of predictions.
+these, `batch`, `rounding` and `tails` what large batches, rounded weights and large rates do, and
+`predict` the table of predictions.
 """
 
+from .batch import Isotropic as Isotropic
+from .batch import isotropic_optimum as isotropic_optimum
+from .batch import isotropic_steps as isotropic_steps
+from .batch import steps_to_target as steps_to_target
 from .components import Components as Components
 from .components import component_exponents as component_exponents
 from .components import component_risk as component_risk
@@ -43,6 +48,11 @@ from .phases import phase as phase
 from .phases import phase_index as phase_index
 from .predict import THEORIES as THEORIES
 from .predict import predict as predict
+from .rounding import critical_steps_exponent as critical_steps_exponent
+from .rounding import mean_progress as mean_progress
+from .rounding import rounding_penalty as rounding_penalty
+from .tails import Multiplier as Multiplier
+from .tails import kesten_index as kesten_index
 from .volterra import solve as solve
 from .volterra import sums_of_modes as sums_of_modes
 from .volterra import time_grid as time_grid
