@@ -21,10 +21,10 @@ same F and K summed term by term, O(T^2), and against F from Newton's method for
 10^4 points of a uniform grid in z, each from the solution at the last; and 1e8 steps at d = 1e8.
 
 `--steps 500 --repeats 3` on two shared cores (load 9), JAX 0.10.2, CPU seconds a step and run: 30,
-50 and 6.5 times for the three pairs, deviates 87, 60 and 74 % of ours; then 0.02 s (cold 8 s) for 1e8
-steps, Volterra 18 times, Newton 70 times. XLA cuts each kernel into tasks for a pool of PJRT_NPROC
-threads; a pool much larger than the machine makes small kernels several times slower on both sides,
-and most on ours.
+50 and 6.5 times for the three pairs, deviates 87, 60 and 74 % of ours; then 0.02 s (cold 6 s) for
+1e8 steps, Volterra 18 times, Newton 60 times. XLA cuts each kernel into tasks for a pool of
+PJRT_NPROC threads; a pool much larger than the machine makes small kernels several times slower on
+both sides, and most on ours.
 """
 
 import argparse

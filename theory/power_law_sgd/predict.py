@@ -19,11 +19,13 @@ from .components import component_risk, kernel_norm
 from .density import num_bands, risk_by_density, spectral_density
 from .equivalent import Problem, deterministic_equivalent, power_law_problem
 from .mode_sums import EXACT
+from .rounding import mean_progress, rounding_penalty
 from .volterra import solve, time_grid
 
 _EQUIVALENT = "deterministic-equivalent"
 _COMPONENTS = "components"
 _IDENTITY = "identity-features"
+_ROUNDING = "rounding-noise"
 _SOURCE = "arXiv:2405.15074, in the variable w = z/m; equivalent, volterra and density"
 _CURVE = ("test_risk", "least_risk", "step", "kernel_norm")
 # Where the risk is followed step by step: its length, and the modes kept one by one.
@@ -34,6 +36,8 @@ _POINTS_PER_DECADE = 120
 _BIAS = 4.0
 # docs/power_law_sgd.md, 3.3: what the components miss inside their window.
 _COMPONENT_ERROR = 0.6
+# docs/power_law_sgd.md, 3.5: uniform noise and a dead zone against rounding itself.
+_ROUNDING_ERROR = 0.5
 
 
 def _steady(config: Config) -> bool:
@@ -193,6 +197,24 @@ def _identity_prediction(config: Config) -> Prediction:
     return Prediction(values, _IDENTITY, "exact", 0.0, source, made.status)
 
 
+def _rounding_applies(config: Config) -> bool:
+    drawn = not _random(config) and given_features.applies(config)
+    return drawn and _steady(config) and config.quantize_bits is not None
+
+
+def _rounding_prediction(config: Config) -> Prediction:
+    made, numbers = _identity_prediction(config), _numbers(config)
+    modes = given_features.modes_given(config, key=jax.random.key(0))
+    kept = modes.eigenvalues > 0
+    weights = jnp.where(kept, modes.targets / jnp.sqrt(jnp.where(kept, modes.eigenvalues, 1)), 0)
+    steps = made.observables["step"]
+    progress = mean_progress(modes.eigenvalues, numbers["rate"] * numbers["batch"], steps)
+    added = rounding_penalty(modes.eigenvalues, weights, progress, config.quantize_bits or 0)
+    values = {"rounded_risk": made.observables["test_risk"] + added, "step": steps}
+    error, source = _ROUNDING_ERROR, "derived in rounding, on top of the exact risk"
+    return Prediction(values, _ROUNDING, "heuristic", error, source, made.status)
+
+
 THEORIES = (
     Theory(
         _EQUIVALENT,
@@ -218,6 +240,14 @@ THEORIES = (
         _components_apply,
         _component_prediction,
         "arXiv:2405.15074, section 3",
+    ),
+    Theory(
+        _ROUNDING,
+        "heuristic",
+        ("rounded_risk", "step"),
+        _rounding_applies,
+        _rounding_prediction,
+        "derived in rounding, on top of the exact risk",
     ),
 )
 

@@ -65,12 +65,21 @@ def mean_progress(
 ) -> Float[Array, "times modes"]:
     """The mean weights of SGD from zero over the best ones, 1 - (1 - eta l_i)^t.
 
-    **Arguments:** `eigenvalues` l_i; `rate` eta = g B, below 1/max l; `steps` t >= 0.
+    **Arguments:** `eigenvalues` l_i; `rate` eta = g B, below 2/max l; `steps` t >= 0, whole numbers
+    where eta l_i > 1.
 
     **Returns:** exact for SGD at a constant rate, whatever the batch size.
     """
     require_float64()
-    return -jnp.expm1(steps[:, None] * jnp.log1p(-rate * eigenvalues)[None, :])
+    factor = 1 - rate * eigenvalues
+    forward = factor > 0
+    drift = jnp.where(forward, rate * eigenvalues, 0.0)
+    slow = -jnp.expm1(steps[:, None] * jnp.log1p(-drift)[None, :])
+    # Beyond 1/l a mode changes its sign in every step.
+    back = jnp.where(forward, 0.0, -factor)
+    parity = 1 - 2 * jnp.mod(steps, 2)
+    turned = 1 - parity[:, None] * back[None, :] ** steps[:, None]
+    return jnp.where(forward[None, :], slow, turned)
 
 
 def critical_steps_exponent(alpha: Real, beta: Real) -> float:
