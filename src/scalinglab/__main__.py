@@ -20,6 +20,7 @@ COMMANDS = {
     "figs": ("figs", "[FIG ...]", "draws figures from stored results, or checks their numbers"),
     "fit": ("fit", "FILE", "fits a scaling law to a CSV of training runs, with intervals"),
     "laws": ("laws", "[NAME]", "the scaling laws that fit knows, or one of them"),
+    "overlap": ("overlap", "FILE ...", "overlaps of an unembedding's rows, against 1/m"),
     "check": ("check", "MODEL", "runs the law suite on a model, or on your own module:attribute"),
 }
 
