@@ -45,8 +45,8 @@ def test_every_size_is_a_valid_sweep(name, size):
         ("toy-geometry", 4),
     ],
 )
-def test_the_experiment_runs_and_is_drawn(name, claims, tmp_path, monkeypatch, capsys):
-    result = run_experiment(registry.load_experiment(name), size="smoke", store=tmp_path)
+def test_the_experiment_runs_and_is_drawn(name, claims, store, monkeypatch, capsys):
+    result = run_experiment(registry.load_experiment(name), size="smoke", store=store)
     assert not any(result.failed.values())
     assert len(result.claims) == claims
     found = {(claim.quantity, claim.window, claim.kind) for claim in result.claims}
@@ -54,12 +54,12 @@ def test_the_experiment_runs_and_is_drawn(name, claims, tmp_path, monkeypatch, c
     assert all(math.isfinite(claim.measured) for claim in result.claims)
     for entry in registry.FIGURES:
         if entry.experiments == (name,):
-            _check_figure(entry.name, tmp_path, monkeypatch, capsys)
+            _check_figure(entry.name, store, monkeypatch, capsys)
 
 
 def _check_figure(name, folder, monkeypatch, capsys):
     """Drawn twice from the store: the numbers are the same, and a changed one is found."""
-    where = ["--size", "smoke", "--store", str(folder)]
+    where = ["--size", "smoke"]
     assert main(["figs", name, *where]) == 0
     text = (folder / "figures" / f"{name}-smoke.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))

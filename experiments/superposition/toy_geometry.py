@@ -65,7 +65,7 @@ _SIZES = {
         (1.0, 3.1, 5.3, 9.4, 16.0, 29.0, 50.0),
         (0.05, 0.1, 0.2, 0.3, 0.5),
         _RATIOS,
-        4,
+        12,
         (0.05, 0.1, 0.2, 0.3),
         (1.0, 0.3, 0.1, 0.03, 0.01),
         2500,
@@ -77,7 +77,7 @@ _SIZES = {
         (1.0, 1.5, 2.0, 3.1, 4.0, 5.3, 7.0, 9.4, 16.0, 29.0, 50.0),
         (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7),
         _RATIOS,
-        8,
+        24,
         (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3),
         (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001),
         20_000,
@@ -117,7 +117,7 @@ def sweeps(size: Size) -> Mapping[str, Sweep]:
         ),
         "pair": Sweep(model, _base(2, 1, scale), pairs, seeds=scale.restarts),
         "polygon": Sweep(
-            model, _base(5, 2, scale), densities(5, scale.polygons), seeds=2 * scale.restarts
+            model, _base(5, 2, scale), densities(5, scale.polygons), seeds=scale.restarts
         ),
         "stack": Sweep(model, stack, densities(20, scale.stack)),
     }
