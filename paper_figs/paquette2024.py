@@ -2,7 +2,11 @@
 
 from .figure import Figure
 from .paquette2024_curves import draw_phase_curves
+from .paquette2024_momentum import draw_momentum
+from .paquette2024_optimum import draw_optimum
 
 FIGURES = {
     "phase-curves": Figure("phase-curves", ("phase-curves",), draw_phase_curves),
+    "compute-optimal": Figure("compute-optimal", ("compute-optimal",), draw_optimum),
+    "momentum": Figure("momentum", ("momentum",), draw_momentum),
 }

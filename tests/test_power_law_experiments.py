@@ -17,7 +17,11 @@ from scalinglab.registry import find, load_experiment, load_figure
 from scalinglab.theory import power_law_sgd as theory
 
 # The experiments with the number of claims at size smoke.
-SMOKE = {"phase-curves": 19}
+SMOKE = {
+    "phase-curves": 19,
+    "compute-optimal": 42,
+    "momentum": 25,
+}
 
 SMALL = model.Config(
     num_parameters=6, ambient_dimension=24, gamma0=0.2, num_steps=40, records=6, runs=5

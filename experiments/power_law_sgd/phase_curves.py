@@ -13,6 +13,7 @@ exact mean, three times in each phase, all with |z| < 3.3; the mean over 512 fre
 of the equivalent within 2 % at every step.
 """
 
+import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ from scalinglab.models import power_law_sgd as model
 from scalinglab.theory import power_law_sgd as theory
 from scalinglab.theory.power_law_sgd.components import kernel_norm, target_sum
 
-from .lanes import Runs, all_runs, fresh_curves, mean_and_error
+from .lanes import Runs, all_runs, mean_and_error
 
 PAPER = "arXiv:2405.15074"
 # One point a phase, in the order of `theory.PHASES`.
@@ -114,13 +115,14 @@ class PhaseCurve(NamedTuple):
 
 def phase_curves(dataset: xr.Dataset) -> tuple[PhaseCurve, ...]:
     """The curves of the seven phases."""
-    return tuple(_phase_curve(runs) for runs in all_runs(dataset))
+    size = json.loads(dataset.attrs["config"])["num_parameters"]
+    return tuple(_phase_curve(runs) for runs in all_runs(dataset, max(16, _DRAWS // size)))
 
 
 def _phase_curve(runs: Runs) -> PhaseCurve:
     config = runs.config
     made = theory.predict(config, "deterministic-equivalent")
-    mean, stderr = mean_and_error(fresh_curves(config, max(16, _DRAWS // config.num_parameters)))
+    mean, stderr = mean_and_error(runs.fresh)
     parts, total = component_lines(config, runs.steps)
     return PhaseCurve(
         theory.phase(config.alpha, config.beta),
@@ -177,7 +179,7 @@ def _outliers(curves: tuple[PhaseCurve, ...]) -> Claim:
         scores += list((ratio - 1)[curve.checked] / error[curve.checked])
     return claim(
         "The mean risk of SGD obeys the moment recursion exactly, whatever the phase.",
-        "section 3.1 of the notes; the Volterra equation of " + PAPER,
+        "section 2.1 of docs/power_law_sgd.md; the Volterra equation of " + PAPER,
         f"of {len(scores)} SGD/exact ratios, those off by {ERRORS:g} standard errors",
         float(np.sum(np.abs(scores) > ERRORS)),
         0.0,
@@ -200,7 +202,7 @@ def _sgd(curve: PhaseCurve) -> Claim:
     first = curve.runs.steps[len(curve.runs.steps) // 2]
     return claim(
         "The mean risk of SGD obeys the moment recursion exactly, whatever the phase.",
-        "section 3.1 of the notes; the Volterra equation of " + PAPER,
+        "section 2.1 of docs/power_law_sgd.md; the Volterra equation of " + PAPER,
         f"SGD/exact for the same features, {_where(curve)}",
         half.mean(),
         half.std(ddof=1) / np.sqrt(len(half)),

@@ -23,6 +23,22 @@ EXPERIMENTS: tuple[Entry, ...] = (
         "arXiv:2405.15074 Fig. 3",
         cost="2 min",
     ),
+    Entry(
+        "compute-optimal",
+        "scalinglab.experiments.power_law_sgd.compute_optimal",
+        "",
+        "best size and risk at a given compute, in the window and in the limit",
+        "arXiv:2405.15074 Fig. 4",
+        cost="2 min",
+    ),
+    Entry(
+        "momentum",
+        "scalinglab.experiments.power_law_sgd.momentum",
+        "",
+        "DANA momentum: where it changes the exponent of the risk and where not",
+        "arXiv:2505.16098",
+        cost="2 min",
+    ),
 )
 
 FIGURES: tuple[Entry, ...] = (
@@ -33,5 +49,21 @@ FIGURES: tuple[Entry, ...] = (
         "bands of SGD in each phase with exact means, the equivalent and its components",
         "arXiv:2405.15074 Fig. 3",
         experiments=("phase-curves",),
+    ),
+    Entry(
+        "compute-optimal",
+        "scalinglab.paper_figs.paquette2024",
+        "",
+        "frontier, best size, isoFLOP slices, and how the exponents drift to their limits",
+        "arXiv:2405.15074 Fig. 4",
+        experiments=("compute-optimal",),
+    ),
+    Entry(
+        "momentum",
+        "scalinglab.paper_figs.paquette2024",
+        "",
+        "risk and local slopes of three methods, and random features against exact means",
+        "arXiv:2505.16098",
+        experiments=("momentum",),
     ),
 )
