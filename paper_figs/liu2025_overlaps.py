@@ -55,6 +55,9 @@ def _squares(axis: Any, found: dict[str, Geometry]) -> None:
     axis.text(0.99, 1.0, "random directions ", transform=axis.get_yaxis_transform(), **_NOTE)
     _widths(axis, found["zeros"].width)
     axis.set(yscale="log", ylabel=r"$m\,\overline{\rho^2}$", title="Mean squared overlap")
+    # Room for the legend above the highest point.
+    low, high = axis.get_ylim()
+    axis.set_ylim(low, high * (high / low) ** 0.35)
     axis.set_yticks(*_ticks(axis.get_ylim()))
     axis.set_yticks([], minor=True)
     axis.legend(loc="upper right")
