@@ -9,11 +9,11 @@ c(n, E) it is c/m (section 3 of the notes, after the strong regime of arXiv 2505
 
 Expected at size default: m L at n = 4000 and m = 64..1024
 
-    gain 1       29.6 32.2 33.9 35.1 35.9     c = 38.2
-    best gain    m = 128..1024: 18.9 16.1 16.0 ..   c = 13.9
+    gain 1       29.6 32.2 33.9 35.1 35.9     c = 37.6
+    best gain    20.0 17.8 16.5 15.6 15.0     c = 13.7
 
-that is local exponents of .9 to 1, since m L still climbs to c, and 32 frames of n = 400 within 3 %
-of the theory for m/n = .1 to .4.
+that is exponents of .93 and 1.09 and not of 1, since m L is still on its way to c; and 32 frames of
+n = 400 within 3 % of the theory for m/n = .1 to .4.
 """
 
 import json
