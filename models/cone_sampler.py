@@ -73,6 +73,7 @@ def truncated_normal(
     """
     reflect = low + high > 0
     lower, upper = jnp.where(reflect, -high, low), jnp.where(reflect, -low, high)
+    share = jnp.where(reflect, 1 - share, share)
     below = ndtr(lower)
     found = jnp.clip(ndtri(below + share * (ndtr(upper) - below)), lower, upper)
     return jnp.where(reflect, -found, found)

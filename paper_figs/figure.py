@@ -4,7 +4,7 @@ import csv
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -59,6 +59,13 @@ def canvas(rows: int, columns: int, size: tuple[float, float]) -> Iterator[tuple
     with house_style():
         figure = matplotlib.figure.Figure(figsize=size, layout="constrained")
         yield figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def plain_ticks(axis: Any, values: Iterable[float]) -> None:
+    """Marks and numbers at the given places of a logarithmic x axis, and nowhere else."""
+    places = list(values)
+    axis.set_xticks(places, [f"{place:g}" for place in places])
+    axis.set_xticks([], minor=True)
 
 
 def save(drawing: Drawing, folder: Path | str, stem: str) -> tuple[Path, Path, Path]:

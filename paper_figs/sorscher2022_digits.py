@@ -7,7 +7,7 @@ import xarray as xr
 
 from scalinglab.experiments.pruned_network.pruning_digits import CONTROL, SCORED, measured
 
-from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas, plain_ticks
 
 
 class _Style(NamedTuple):
@@ -78,7 +78,7 @@ def _differences(axis: Any, sweeps: Mapping[str, xr.Dataset], column: int) -> No
     _finish(axis, sweeps[CONTROL], rf"keep $f = {fraction:g}$")
     if column == 0:
         axis.set_ylabel("test error, easy $-$ hard  (% of images)")
-    axis.annotate("hard is better", (0.97, 0.96), xycoords="axes fraction", ha="right", va="top")
+    axis.annotate("hard is better", (0.03, 0.97), xycoords="axes fraction", va="top")
     axis.annotate("easy is better", (0.97, 0.04), xycoords="axes fraction", ha="right")
 
 
@@ -132,8 +132,7 @@ def _points(axis: Any, dataset: xr.Dataset, mean: Any, stderr: Any, style: _Styl
 def _finish(axis: Any, dataset: xr.Dataset, title: str) -> None:
     pools = dataset["pool_size"].values
     axis.set(xscale="log", title=title, xlabel="images in the pool $n$")
-    axis.set_xticks(pools, [f"{n:g}" for n in pools])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, pools)
 
 
 def _share_range(axes: Any) -> None:

@@ -14,7 +14,7 @@ from scalinglab.experiments.data_pruning.pruning_frontier import (
     points,
 )
 
-from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas, plain_ticks
 from .sorscher2022_lines import error_lines
 
 _LAWS = (("exponential", (0, (1, 1))), ("power law", (0, (6, 2))))
@@ -58,6 +58,7 @@ def _ladder(axis: Any, ladder: list[Point]) -> None:
         ylabel=r"test error $\epsilon$",
         title=r"Fixed $f$: $1/\alpha$ again",
     )
+    plain_ticks(axis, sorted({point.kept for point in ladder}))
     axis.legend(loc="lower left")
 
 
@@ -82,14 +83,14 @@ def _frontier(axis: Any, name: str, frontier: list[Point], *, floor: bool) -> No
             color="0.45",
             linestyle=dash,
             linewidth=1.1,
-            label=f"{law}: off by {100 * np.expm1(fitted.miss):+.0f} % at the end",
+            label=f"{law}: {np.exp(fitted.miss):.3g} times the error at the end",
         )
     _points(axis, frontier[:half], COLORS[0], "o", filled=True)
     _points(axis, frontier[half:], COLORS[0], "o")
     low = min(point.mean for point in frontier)
     axis.set(
         yscale="log",
-        ylim=(low / 3, 0.6),
+        ylim=(low / 2, 3.0),
         xlabel=r"kept examples a dimension $\alpha_{\rm prune}$",
         title=title,
     )

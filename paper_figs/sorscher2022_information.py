@@ -16,7 +16,7 @@ from scalinglab.experiments.data_pruning.information_curves import (
     theory_at,
 )
 
-from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas, plain_ticks
 
 # Drawn as a line only.
 _HARDEST = 0.01
@@ -97,13 +97,8 @@ def _information(axis: Any, hard: tuple[Curve, ...], easy: Curve) -> None:
         title="At a fixed keep fraction",
     )
     axis.set_ylim(0.015, 60)
-    _plain_ticks(axis, hard[0].x)
+    plain_ticks(axis, hard[0].x)
     axis.legend(loc="lower left", fontsize=7)
-
-
-def _plain_ticks(axis: Any, sizes: np.ndarray) -> None:
-    axis.set_xticks(sizes, [f"{x:g}" for x in sizes])
-    axis.set_xticks([], minor=True)
 
 
 def _path(axis: Any, measured: PathGains) -> None:
@@ -159,7 +154,7 @@ def _beliefs(axis: Any, beliefs: dict[str, tuple[Curve, ...]]) -> None:
         ylabel="test error of the vote of all students",
         title="What the students believe",
     )
-    _plain_ticks(axis, true[0].x)
+    plain_ticks(axis, true[0].x)
     axis.legend(loc="lower left", fontsize=7)
 
 

@@ -8,7 +8,7 @@ from matplotlib.colors import TwoSlopeNorm
 from scalinglab.experiments.data_pruning.easy_or_hard import Difference, crossings, differences
 from scalinglab.experiments.data_pruning.pruning_frontier import dimension_of
 
-from .figure import COLORS, Datasets, Drawing, canvas
+from .figure import COLORS, Datasets, Drawing, canvas, plain_ticks
 from .sorscher2022_lines import error_lines
 
 _RANGE = 1.5
@@ -52,7 +52,7 @@ def _panel(axis: Any, rows: list[Difference], angle: float) -> Any:
     difference = np.log(easy / hard)
     norm = TwoSlopeNorm(0.0, -_RANGE, _RANGE)
     filled = axis.pcolormesh(
-        pools, fractions, difference, cmap="PuOr", norm=norm, shading="gouraud", alpha=0.8
+        pools, fractions, difference, cmap="PuOr", norm=norm, shading="gouraud"
     )
     axis.contour(pools, fractions, difference, levels=[0.0], colors="k", linewidths=1.4)
     for row in rows:
@@ -72,6 +72,8 @@ def _panel(axis: Any, rows: list[Difference], angle: float) -> Any:
         ylabel="keep fraction $f$",
         title=rf"Better rule, $\theta = {angle:g}°$ (E easy, H hard)",
     )
+    axis.set_xlim(pools[0], pools[-1])
+    plain_ticks(axis, sorted({row.pool for row in rows}))
     return filled
 
 
@@ -91,7 +93,8 @@ def _best_fraction(axis: Any, angles: list[float]) -> None:
         ylabel="best keep fraction",
         title="Best $f$, unlimited pool ($f \\geq 0.02$)",
     )
-    axis.legend(loc="best")
+    plain_ticks(axis, (0.5, 1, 2, 4, 8, 16, 30))
+    axis.legend(loc="lower right", bbox_to_anchor=(1.0, 0.07))
 
 
 def _row(row: Difference) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from scalinglab.experiments.data_pruning.imperfect_probe import (
 from scalinglab.experiments.data_pruning.pruning_frontier import dimension_of
 from scalinglab.theory.data_pruning import MAX_MARGIN_CONSTANT
 
-from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas, plain_ticks
 from .sorscher2022_lines import error_lines
 
 
@@ -57,6 +57,7 @@ def _frontiers(axis: Any, dataset: Any) -> list[dict[str, Any]]:
         ylabel=r"test error at the best $f$",
         title="The frontier is a power law again",
     )
+    plain_ticks(axis, sorted({point.kept for point in every}))
     axis.legend(loc="lower left")
     return table
 
@@ -79,6 +80,7 @@ def _ruin(axis: Any, every: list[Point]) -> list[dict[str, Any]]:
         ylabel=r"test error $\epsilon$",
         title=rf"Over-pruning: $\alpha_{{\rm tot}} = {pool:g}$, $\theta = {angle:g}°$",
     )
+    plain_ticks(axis, sorted({point.fraction for point in every}))
     axis.legend(loc="upper right")
     return table
 

@@ -26,8 +26,14 @@ Points where p is too small to be counted (hard examples around alpha = 2) are l
 
 Expected at size default (N = 24), bits an example with standard errors, theory in brackets:
 
-    alpha   f = 1           f = .5          f = .2          f = .05
-    EXPECTED
+    alpha f = 1              f = .5             f = .2             f = .05
+    0.5   0.843(10) [0.858]  1.115(5) [1.110]   1.207(6) [1.185]   1.226(8) [1.199]
+    1     0.699(10) [0.731]  1.183(16) [1.207]  1.548(13) [1.530]  1.707(25) [1.612]
+    3     0.373(8) [0.410]   0.448(15) [0.490]  0.600(43) [0.546]  0.546(37) [0.561]
+    5     0.259(9) [0.270]   0.285(10) [0.284]  0.293(14) [0.289]  0.277(9) [0.290]
+    8     0.160(5) [0.176]   0.179(6) [0.179]   0.161(6) [0.180]   0.177(6) [0.180]
+
+and along f = 2^-alpha 1.254(51) at alpha = 5 [1.290] and 1.119(42) at 8 [1.180].
 """
 
 import math

@@ -50,7 +50,7 @@ from scalinglab.models.data_pruning.config import Rule
 
 from .continuation import Linearised, follow
 from .fields import cumulative, functions
-from .kept import easy_edge, hard_edge, signed_edge
+from .kept import easy_edge, hard_edge
 
 Scalar = Float[Array, ""]
 Pair = Float[Array, " unknowns=2"]
@@ -95,6 +95,9 @@ def many_examples_error(
 
     **Returns:** the error; its relative correction is about `many_examples_correction`.
 
+    **Raises:** `ValueError` for the signed rules at an angle: what they keep near the teacher's
+    plane lies to one side of the probe, which tilts the student at leading order.
+
     **Limits:** C/alpha_prune at f = 1; C/alpha_tot for keep-hard at angle `None`.
     """
     start = _nearest(keep_fraction, angle, rule)
@@ -115,17 +118,19 @@ def many_examples_correction(
 ) -> Scalar:
     """The size of what `many_examples_error` neglects, relative to it.
 
-        |rho(t0 + 1/r)/rho(t0) - 1| + 1/r^2,   r = 1/(pi eps)
+        |rho(t0 + 1/r)/rho(t0) - 1| + 1/r^2,   r = 1/(pi eps),   angle None
+        |rho(1/r)/rho(0) - 1| + 2/(r sin theta)^2,               otherwise
 
     how far the density of the kept examples is from flat over the support vectors' layer, and what
-    (E2) and the arctangent neglect. Of the order 1/alpha^2, or 1/alpha for keep-easy at angle
-    `None`.
+    (E2), the arctangent and, at an angle, the tilt of the kept set at distance t neglect: its
+    centre is at u = t cot(theta). Of the order 1/alpha^2, or 1/alpha for keep-easy at angle `None`.
     """
     layer = jnp.pi * many_examples_error(kept_per_dimension, keep_fraction, angle, rule=rule)
     start = _nearest(keep_fraction, angle, rule)
     first = distance_density(start, keep_fraction, angle, rule=rule)
     last = distance_density(start + layer, keep_fraction, angle, rule=rule)
-    return jnp.abs(last / first - 1) + layer**2
+    rest = layer**2 if angle is None else 2 * (layer / jnp.sin(angle)) ** 2
+    return jnp.abs(last / first - 1) + rest
 
 
 def distance_density(
@@ -134,6 +139,8 @@ def distance_density(
     """rho(t), the density of t = |teacher.x| among the kept examples.
 
     **Arguments:** `distance` t >= 0; otherwise as of `saddle_point`.
+
+    **Raises:** `ValueError` for the signed rules at an angle.
     """
     bell = 2 * norm.pdf(distance)
     if rule == "random":
@@ -142,24 +149,17 @@ def distance_density(
         edge = hard_edge(keep_fraction) if "hard" in rule else easy_edge(keep_fraction)
         kept = (distance <= edge) if "hard" in rule else (distance >= edge)
         return jnp.where(kept, bell, 0.0) / keep_fraction
+    if angle is not None and rule.startswith("signed"):
+        raise ValueError(
+            f"rule: {rule!r} has another limit of many examples at an angle; give an abs rule"
+        )
     # The score at distance t is t cos(theta) - u sin(theta), u standard normal.
     sine = jnp.maximum(jnp.sin(angle), 1e-60)
     centre = distance * jnp.cos(angle)
-
-    def beyond(edge: Scalar) -> Scalar:
-        return cumulative((centre - edge) / sine)
-
-    if rule == "abs_hard":
-        edge = hard_edge(keep_fraction)
-        share = beyond(-edge) - beyond(edge)
-    elif rule == "abs_easy":
-        edge = easy_edge(keep_fraction)
-        share = beyond(edge) + cumulative((-edge - centre) / sine)
-    elif rule == "signed_hard":
-        edge = signed_edge(keep_fraction, angle, keep_hard=True)
-        share = cumulative((edge - centre) / sine)
-    else:
-        share = beyond(signed_edge(keep_fraction, angle, keep_hard=False))
+    hard = rule == "abs_hard"
+    edge = hard_edge(keep_fraction) if hard else easy_edge(keep_fraction)
+    above, below = cumulative((centre - edge) / sine), cumulative((-edge - centre) / sine)
+    share = 1 - above - below if hard else above + below
     return bell * share / keep_fraction
 
 

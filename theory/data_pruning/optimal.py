@@ -140,9 +140,13 @@ def crossover(
 
     ends = jnp.full((), math.log(smallest)), jnp.full((), math.log(largest))
     low, high = jax.lax.fori_loop(0, _ROUNDS, look, ends)
-    # One step of Newton's method carries the derivatives of the root.
-    near = jax.lax.stop_gradient(high)[None]
-    _, slope = jax.jvp(lambda at: excess(at, still), (near,), (jnp.ones(1),))
-    log_pool = (near - excess(near, given) / jax.lax.stop_gradient(slope))[0]
+
+    def newton(near: Float[Array, " pools=1"], given: tuple[Scalar, Scalar | None]) -> Array:
+        near = jax.lax.stop_gradient(near)
+        _, slope = jax.jvp(lambda at: excess(at, still), (near,), (jnp.ones(1),))
+        return near - excess(near, given) / jax.lax.stop_gradient(slope)
+
+    # The first step reaches the root, where the second carries its derivatives.
+    log_pool = newton(newton(high[None], still), given)[0]
     outside = (low == high) | (high >= ends[1])
     return jnp.where(outside, jnp.where(low == high, 0.0, jnp.inf), jnp.exp(log_pool))

@@ -86,6 +86,8 @@ def saddle_prediction(config: Config) -> Prediction:
 
 def _many_examples_apply(config: Config) -> bool:
     numbers, choices = _arguments(config)
+    if choices["rule"].startswith("signed") and not choices["along"]:
+        return False
     return float(_lead(*numbers, **choices)["correction"]) < _ASYMPTOTIC
 
 
