@@ -18,7 +18,14 @@ from scalinglab.experiments.superposition import (
     toy_geometry,
 )
 
-NAMES = ("superposition-scaling", "random-frames", "overlap-geometry", "toy-geometry")
+NAMES = (
+    "superposition-scaling",
+    "random-frames",
+    "overlap-geometry",
+    "toy-geometry",
+    "activation-density",
+    "bias-initialisation",
+)
 SIZES: tuple[Size, ...] = ("smoke", "default", "paper")
 
 
@@ -43,6 +50,10 @@ def test_every_size_is_a_valid_sweep(name, size):
         ("overlap-geometry", 2 * 3 + 2),
         # One point that sticks to 1, two boundaries, a pentagon.
         ("toy-geometry", 4),
+        # An exponent, two growths, four losses.
+        ("activation-density", 1 + 2 + 4),
+        # Two budgets by two starts; two ratios of losses; the difference of exponents.
+        ("bias-initialisation", 4 + 2 + 1),
     ],
 )
 def test_the_experiment_runs_and_is_drawn(name, claims, store, monkeypatch, capsys):
