@@ -21,6 +21,9 @@ SMOKE = {
     "phase-curves": 19,
     "compute-optimal": 42,
     "momentum": 25,
+    "schedules": 20,
+    "heavy-tails": 18,
+    "quantized-weights": 8,
 }
 
 SMALL = model.Config(

@@ -39,6 +39,30 @@ EXPERIMENTS: tuple[Entry, ...] = (
         "arXiv:2505.16098",
         cost="2 min",
     ),
+    Entry(
+        "schedules",
+        "scalinglab.experiments.power_law_sgd.schedules",
+        "",
+        "schedules, the annealing law, batch sizes and the floor, against exact moments",
+        "arXiv:2408.11029",
+        cost="1 min",
+    ),
+    Entry(
+        "heavy-tails",
+        "scalinglab.experiments.power_law_sgd.heavy_tails",
+        "",
+        "typical against expected risk at large rates, and the index of the tail",
+        "arXiv:2006.04740",
+        cost="1 min",
+    ),
+    Entry(
+        "quantized-weights",
+        "scalinglab.experiments.power_law_sgd.quantized_weights",
+        "",
+        "rounded weights: the steps beyond which training does harm",
+        "arXiv:2411.04330",
+        cost="1 min",
+    ),
 )
 
 FIGURES: tuple[Entry, ...] = (
@@ -65,5 +89,29 @@ FIGURES: tuple[Entry, ...] = (
         "risk and local slopes of three methods, and random features against exact means",
         "arXiv:2505.16098",
         experiments=("momentum",),
+    ),
+    Entry(
+        "schedules",
+        "scalinglab.paper_figs.paquette2024",
+        "",
+        "risk under four schedules, the error of the annealing law, and steps against batch size",
+        "arXiv:2408.11029",
+        experiments=("schedules",),
+    ),
+    Entry(
+        "heavy-tails",
+        "scalinglab.paper_figs.paquette2024",
+        "",
+        "typical and mean decay, the tail of the stationary error, medians over means",
+        "arXiv:2006.04740",
+        experiments=("heavy-tails",),
+    ),
+    Entry(
+        "quantized-weights",
+        "scalinglab.paper_figs.paquette2024",
+        "",
+        "rounded risk against steps, where it is least, and the control",
+        "arXiv:2411.04330",
+        experiments=("quantized-weights",),
     ),
 )
