@@ -185,7 +185,7 @@ def test_without_pruning_the_teacher_is_one_more_student():
 
 def test_pruned_data_break_that():
     config = model.Config(
-        kept_per_dimension=1.0, keep_fraction=0.2, dimension=8, sweeps=512, new_examples=64
+        kept_per_dimension=1.0, keep_fraction=0.2, dimension=8, sweeps=2048, new_examples=64
     )
     found, _ = lanes(config, 64)
     gap = found["replica_overlap"] - found["teacher_overlap"]
@@ -215,7 +215,7 @@ def test_short_chains_say_so():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "fraction", "kept"),
-    [("random", 1.0, 2.0), ("abs_hard", 0.5, 1.0), ("abs_hard", 0.2, 4.0), ("abs_easy", 0.2, 2.0)],
+    [("abs_hard", 0.5, 1.0), ("abs_hard", 0.2, 4.0), ("abs_easy", 0.2, 2.0)],
 )
 def test_the_theory_is_the_limit_of_large_sizes(rule, fraction, kept):
     """2 X(24) - X(12) has no term of order 1/N: 3.5 errors and 15/24^2 of the next order."""
