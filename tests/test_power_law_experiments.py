@@ -20,6 +20,7 @@ from scalinglab.theory import power_law_sgd as theory
 SMOKE = {
     "phase-curves": 19,
     "compute-optimal": 42,
+    "phase-diagram": 22,
     "momentum": 25,
     "schedules": 20,
     "heavy-tails": 18,

@@ -13,10 +13,10 @@ steps the rounded model gets worse, by 2 a/(a - 1) = 3 powers of two in t a bit 
 prediction, mean risk plus rounding noise of weights above half a step and loss of those below, is
 heuristic. Negative control: a < 1 + b_s, where the largest weight is the first and stays.
 
-Expected at size default (a = 3, b_s = 0.3): a minimum at 3 and 4 bits, log2 t* = 10.1 and 13.6, 1.6
-and 2.0 below the prediction, which knows the mean weights but not their scatter; 3.4 +- .6 a bit
-apart; the rounded risk at the predicted t* 1.2 to 1.5 times the predicted; no minimum in the
-control.
+Expected at size default (a = 3, b_s = 0.3): a minimum at 3 and 4 bits, log2 t* = 10.4 +- .5 and
+13.4 +- .4, 1.3 and 2.2 below the prediction, which knows the mean weights but not their scatter;
+3.0 +- .6 a bit apart; the rounded risk at the predicted t* 1.4 to 1.5 times the predicted; no
+minimum in the control.
 """
 
 from collections.abc import Mapping

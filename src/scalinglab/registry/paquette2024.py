@@ -32,6 +32,14 @@ EXPERIMENTS: tuple[Entry, ...] = (
         cost="2 min",
     ),
     Entry(
+        "phase-diagram",
+        "scalinglab.experiments.power_law_sgd.phase_diagram",
+        "",
+        "exponents over the (alpha, beta) plane, measured on two cuts",
+        "arXiv:2405.15074 Fig. 2, 5",
+        cost="2 min",
+    ),
+    Entry(
         "momentum",
         "scalinglab.experiments.power_law_sgd.momentum",
         "",
@@ -81,6 +89,14 @@ FIGURES: tuple[Entry, ...] = (
         "frontier, best size, isoFLOP slices, and how the exponents drift to their limits",
         "arXiv:2405.15074 Fig. 4",
         experiments=("compute-optimal",),
+    ),
+    Entry(
+        "phase-diagram",
+        "scalinglab.paper_figs.paquette2024",
+        "",
+        "maps of eta and xi with the phases, two measured cuts, and the jump of xi",
+        "arXiv:2405.15074 Fig. 2, 5",
+        experiments=("phase-diagram",),
     ),
     Entry(
         "momentum",
