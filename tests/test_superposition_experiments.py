@@ -52,8 +52,8 @@ def test_every_size_is_a_valid_sweep(name, size):
         ("toy-geometry", 4),
         # An exponent, two growths, four losses.
         ("activation-density", 1 + 2 + 4),
-        # Two budgets by two starts; two ratios of losses; the difference of exponents.
-        ("bias-initialisation", 4 + 2 + 1),
+        # Two budgets by two starts; two ratios of losses; two differences of exponents.
+        ("bias-initialisation", 4 + 2 + 2),
     ],
 )
 def test_the_experiment_runs_and_is_drawn(name, claims, store, monkeypatch, capsys):

@@ -8,9 +8,10 @@ The code behind arXiv 2505.10465 draws the biases from N(0, 1). A feature whose 
 the share of live rows, the loss, and the exponent between the smallest and the largest width.
 
 Expected at size default (n = 200, alpha = 0): at m = 14 between 50 and 70 % of the rows live at
-every budget, at m = 40 95 % or more; with zeros all live, and the loss is 1.3 to 2 times lower. The
-exponent from m = 14 to 40 of the normal start passes through that of zeros, for another reason. At
-the authors' budget (size paper: n = 1000, B = 2048, 20 000 steps) the question is open.
+every budget, at m = 40 93 to 97 %; with zeros all live, and the loss is 1.4 to 1.9 times lower. The
+exponent from m = 14 to 40 with normal biases is 1.05, 1.4, 1.7 after 500, 1000, 2000 steps, where
+zeros have 1.9 all along: dead rows at small budgets make it look like 1/m. At the authors' budget
+(size paper: n = 1000, B = 2048, 20 000 steps) the question is open.
 """
 
 import json
@@ -121,11 +122,14 @@ def analyse(datasets: Mapping[str, xr.Dataset]) -> tuple[Claim, ...]:
         claims.append(
             _claim("loss, normal over zeros", ratio, 1.65, 0.65, f"m = {width:g}, {last}", "loss")
         )
-    difference = normal.exponents[-1] - zeros.exponents[-1]
-    window = f"m = {normal.widths[0]:g}..{normal.widths[-1]:g}, {last}"
-    claims.append(
-        _claim("exponent of L(m), normal less zeros", difference, 0.0, 0.1, window, "exponent")
-    )
+    for i, budget in enumerate(normal.budgets):
+        window = (
+            f"m = {normal.widths[0]:g}..{normal.widths[-1]:g}, n = {features}, {budget:g} steps"
+        )
+        difference = normal.exponents[i] - zeros.exponents[i]
+        claims.append(
+            _claim("exponent of L(m), normal less zeros", difference, 0.0, 0.1, window, "exponent")
+        )
     return tuple(claims)
 
 
