@@ -8,6 +8,28 @@ Coordinates (t, z): double-exponential nodes in t, Clenshaw-Curtis nodes in the 
 import numpy as np
 from scipy import optimize, special, stats
 
+# rule, alpha_tot, f, theta in degrees, and the test error of an earlier code, apart from both.
+TABLE = [
+    ("random", 1, 1, 0, 0.26571),
+    ("random", 4, 1, 0, 0.11366),
+    ("abs_hard", 2, 0.5, 0, 0.32105),
+    ("abs_hard", 10, 0.3, 0, 0.05114),
+    ("abs_hard", 20, 0.15, 0, 0.02622),
+    ("abs_easy", 2, 0.5, 0, 0.18183),
+    ("abs_easy", 10, 0.3, 0, 0.06955),
+    ("abs_hard", 10, 0.3, 10, 0.06527),
+    ("abs_hard", 10, 0.3, 20, 0.14303),
+    ("abs_hard", 20, 0.1, 10, 0.41864),
+    ("abs_hard", 4, 0.5, 20, 0.18010),
+    ("abs_easy", 4, 0.5, 10, 0.12926),
+    ("abs_easy", 10, 0.3, 20, 0.13240),
+    ("signed_hard", 10, 0.3, 10, 0.06564),
+    ("signed_hard", 10, 0.3, 20, 0.19351),
+    ("signed_easy", 4, 0.5, 20, 0.15823),
+    ("signed_hard", 4, 0.5, 45, 0.26848),
+    ("signed_easy", 10, 0.3, 45, 0.24114),
+]
+
 
 def edge_of(rule, fraction, angle):
     """g of the window of scores, by bracketing root finding and Owen's T."""

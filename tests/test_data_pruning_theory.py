@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pruning_oracle import edge_of, kept_points, max_margin_student
+from pruning_oracle import TABLE, edge_of, kept_points, max_margin_student
 from scipy import integrate, optimize, special, stats
 
 from scalinglab.models import Status
@@ -36,29 +36,6 @@ def solve(rule, alpha, fraction, degrees):
     along = degrees == 0 or rule == "random"
     found = _solve(f64(padded), f64(fraction), f64(np.deg2rad(degrees)), rule=rule, along=along)
     return theory.SaddlePoint(*(np.asarray(value)[: len(alpha)] for value in found))
-
-
-# Section 4 of the specification of this model: rule, alpha_tot, f, theta, test error.
-TABLE = [
-    ("random", 1, 1, 0, 0.26571),
-    ("random", 4, 1, 0, 0.11366),
-    ("abs_hard", 2, 0.5, 0, 0.32105),
-    ("abs_hard", 10, 0.3, 0, 0.05114),
-    ("abs_hard", 20, 0.15, 0, 0.02622),
-    ("abs_easy", 2, 0.5, 0, 0.18183),
-    ("abs_easy", 10, 0.3, 0, 0.06955),
-    ("abs_hard", 10, 0.3, 10, 0.06527),
-    ("abs_hard", 10, 0.3, 20, 0.14303),
-    ("abs_hard", 20, 0.1, 10, 0.41864),
-    ("abs_hard", 4, 0.5, 20, 0.18010),
-    ("abs_easy", 4, 0.5, 10, 0.12926),
-    ("abs_easy", 10, 0.3, 20, 0.13240),
-    ("signed_hard", 10, 0.3, 10, 0.06564),
-    ("signed_hard", 10, 0.3, 20, 0.19351),
-    ("signed_easy", 4, 0.5, 20, 0.15823),
-    ("signed_hard", 4, 0.5, 45, 0.26848),
-    ("signed_easy", 10, 0.3, 45, 0.24114),
-]
 
 
 @pytest.mark.parametrize(("rule", "pool", "fraction", "degrees", "expected"), TABLE)
