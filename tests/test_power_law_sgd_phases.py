@@ -299,7 +299,7 @@ def test_the_compute_optimal_table_at_large_sizes(alpha, beta):
 def test_the_compute_optimal_table_below_the_floor_of_float64(point, expected):
     sizes = theory.size_ladder(5000, 2.5e9)
     grid = theory.time_grid([10**15], points_per_decade=25)
-    risks = theory.equivalent_curves(*point, sizes, grid)
+    risks = theory.equivalent_curves(point[0], point[1], sizes, grid)
     frontier = theory.compute_optimal_frontier(sizes, grid, risks)
     half = theory.window(frontier, (1.5e4, 8e8), part="lower-half")
     np.testing.assert_allclose(theory.frontier_exponents(half), expected, rtol=0.01)
@@ -315,7 +315,7 @@ def test_rows_of_the_table_by_brute_force(point, expected):
     """The plain minimum over 32 sizes an octave, no parabola, on a finer grid in time."""
     sizes = theory.size_ladder(100, 45_000, per_octave=32)
     grid = theory.time_grid([10**7], points_per_decade=60)
-    risks = theory.equivalent_curves(*point, sizes, grid)
+    risks = theory.equivalent_curves(point[0], point[1], sizes, grid)
     log_compute = np.arange(np.log(1e4), np.log(2e11), 0.05)
     curves = [
         np.interp(log_compute, np.log(grid[1:] * d), np.log(row[1:]), left=np.inf, right=np.inf)
@@ -325,7 +325,7 @@ def test_rows_of_the_table_by_brute_force(point, expected):
     inside = (sizes[best] >= 150) & (sizes[best] <= 3e4)
     x, size = log_compute[inside], np.log(sizes[best][inside])
     found = np.polyfit(x, size, 1)[0], -np.polyfit(x, np.min(curves, axis=0)[inside], 1)[0]
-    np.testing.assert_allclose(small_exponents(*point), expected, atol=6e-5)
+    np.testing.assert_allclose(small_exponents(point[0], point[1]), expected, atol=6e-5)
     # Each end of the window moves by half a step of the ladder, .011 of 5.3 in log d*.
     np.testing.assert_allclose(found, expected, rtol=2 * 0.011 / 5.3)
 
