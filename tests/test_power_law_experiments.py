@@ -21,6 +21,7 @@ SMOKE = {
     "phase-curves": 19,
     "compute-optimal": 42,
     "phase-diagram": 22,
+    "approach-1-2-3": 36,
     "momentum": 25,
     "schedules": 20,
     "heavy-tails": 18,

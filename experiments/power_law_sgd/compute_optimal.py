@@ -10,11 +10,11 @@ numbers for each exponent, never mixed:
   sizes in the same window: the test;
 - of the equivalent in a window a thousand times larger, d* = 150..3e4;
 - the asymptotic table. How far the windows are from it is the finding: not at all in Ia, II and
-  III, by 10 to 30 % in Ib, Ic and IVa even in the large window.
+  III, by 8 to 32 % in eta of Ib and Ic and xi of IVa even in the large window.
 
-Expected at size default: every xi and eta of SGD within the margin of those of the equivalent in
-its window; eta of Ia .36 there, .396 in the large window, .400 in the limit; xi of IVa .60, .637
-and 1/2.
+Expected at size default: every xi and eta of SGD within 1.5 standard errors (.02 to .03 and .005 to
+.02) of those of the equivalent in its window; eta of Ia .362 there, .396 in the large window, .400
+in the limit; xi of IVa .57, .636 and 1/2.
 """
 
 from collections.abc import Mapping

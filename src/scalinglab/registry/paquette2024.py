@@ -40,6 +40,14 @@ EXPERIMENTS: tuple[Entry, ...] = (
         cost="2 min",
     ),
     Entry(
+        "approach-1-2-3",
+        "scalinglab.experiments.power_law_sgd.approaches",
+        "",
+        "three recipes for the best size, on runs whose optimum is known",
+        "arXiv:2203.15556",
+        cost="2 min",
+    ),
+    Entry(
         "momentum",
         "scalinglab.experiments.power_law_sgd.momentum",
         "",
@@ -97,6 +105,14 @@ FIGURES: tuple[Entry, ...] = (
         "maps of eta and xi with the phases, two measured cuts, and the jump of xi",
         "arXiv:2405.15074 Fig. 2, 5",
         experiments=("phase-diagram",),
+    ),
+    Entry(
+        "approach-1-2-3",
+        "scalinglab.paper_figs.paquette2024",
+        "",
+        "xi and eta by three recipes against the truth, and coverage of their intervals",
+        "arXiv:2203.15556",
+        experiments=("approach-1-2-3",),
     ),
     Entry(
         "momentum",
