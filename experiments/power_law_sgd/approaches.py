@@ -13,8 +13,9 @@ the truth.
 
 Expected at size default, on the equivalent itself (true xi .445, .476, .510 in Ia, II, III): (1) is
 right to .003 and its intervals cover; (2) is low by .008, .047, .080, a lopsided curve under a
-parabola, and its intervals cover in 68, 0, 0 %; (3), for want of the product of powers of N and D in
-II and III, is off by .02 to .03 in xi and .06 in eta of III; a free E makes eta of Ia .07 too large.
+parabola, and its intervals cover in 68, 0, 0 %; (3), for want of the product of powers of N and D
+in II and III, is off by .02 to .03 in xi and .06 in eta of III; a free E makes eta of Ia .07 too
+large, and where it ends at its bound 0 the Wald interval of xi is so wide that it covers.
 """
 
 from collections.abc import Callable, Mapping
