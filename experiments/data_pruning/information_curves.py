@@ -3,7 +3,7 @@
 import functools
 import json
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -81,7 +81,7 @@ def path_measured(dataset: xr.Dataset) -> PathGains:
     return PathGains(kept, fraction, *means[0], *means[1])
 
 
-def mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mean_and_error(values: np.ndarray) -> tuple[Any, Any]:
     """Mean and standard error along the last axis, over the lanes that gave a number."""
     count = np.isfinite(values).sum(axis=-1)
     return np.nanmean(values, axis=-1), np.nanstd(values, axis=-1, ddof=1) / np.sqrt(count)
