@@ -22,13 +22,17 @@ def draw_density(datasets: Datasets) -> Drawing:
     growth, growth_errors = mean_and_error(found.growth)
     with canvas(1, 2, (8.4, 4.2)) as (figure, axes):
         for i, density in enumerate(found.density):
-            label = rf"$E={density:g}$: {exponents[i]:.2f} $\pm$ {exponent_errors[i]:.2f}"
+            label = rf"$E={density:g}$: {exponents[i]:.3f} $\pm$ {exponent_errors[i]:.3f}"
             _series(axes[0, 0], i, found.width, mean[i], error[i], label, found.core[i])
         for j, width in enumerate(found.width):
-            label = rf"$m={width:g}$: {growth[j]:.2f} $\pm$ {growth_errors[j]:.2f}"
+            label = rf"$m={width:g}$: {growth[j]:.3f} $\pm$ {growth_errors[j]:.3f}"
             _series(axes[0, 1], j, found.density, mean[:, j], error[:, j], label, found.core[:, j])
         axes[0, 1].plot(
-            found.density, 4 / 3 * found.density, color="0.6", linewidth=0.8, label="$4E/3$, dead"
+            found.density,
+            4 / 3 * found.density,
+            color="0.6",
+            linewidth=0.8,
+            label=r"$4E/3=\sum_i\langle x_i^2\rangle$",
         )
         _finish(axes[0, 0], found.width, "width $m$", "exponent of $L(m)$")
         _finish(axes[0, 1], found.density, "active features $E$", "exponent of $L(E)$")

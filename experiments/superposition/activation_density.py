@@ -8,9 +8,9 @@ at which the most frequent one always is. The paper finds the exponent of L(m) h
 random frames the constant of the 1/m law grows as E^1.45 or so, and so does the width from which
 it holds: at one m the loss rises much faster than E, and exponents over fixed widths hide it.
 
-Expected at size default (n = 200, alpha = 1): from E = 1 to 5.8 the exponent over m = 10..40 falls by
-.57, the loss grows as E^1.23, E^1.54, E^1.68 at m = 10, 20, 40, and is .28 to 1.02 of that of a core
-with a Gaussian frame, more than it only where nearly all features are dead (m = 10, E = 5.8).
+Expected at size default (n = 200, alpha = 1): from E = 1 to 5.8 the exponent over m = 10..40 falls
+by .57, the loss grows as E^1.23, E^1.54, E^1.68 at m = 10, 20, 40, and is .28 to 1.02 of that of a
+core with a Gaussian frame, more than it only at m = 10, E = 5.8.
 """
 
 import json
@@ -153,7 +153,7 @@ def analyse(datasets: Mapping[str, xr.Dataset]) -> tuple[Claim, ...]:
                 "heuristic",
                 f"m = {width:g}, E = {found.density[0]:g}..{found.density[-1]:g}",
                 margin=0.75,
-                note="agrees between 1, where the loss is that of dead features, and 2.5",
+                note="agrees between 1, in proportion to E, and 2.5",
                 dof=dof,
             )
         )
