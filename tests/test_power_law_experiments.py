@@ -34,6 +34,7 @@ SMALL = model.Config(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", SMOKE)
 def test_the_experiment_runs_and_is_drawn(name, tmp_path):
     """At smoke size no claim of an exact or equivalent theory disagrees, and the figure's numbers
