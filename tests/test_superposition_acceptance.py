@@ -9,6 +9,7 @@ Left out: n = 800, some ten minutes for a network, and the wide frozen frames, w
 
 import jax
 import jax.random as jr
+import jaxtyping
 import numpy as np
 import pytest
 
