@@ -8,13 +8,17 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # pytest loads BLAS before any file of ours can.
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test lint figures clean
+.PHONY: demo test acceptance lint figures clean
 
 demo: $(VENV)/run.stamp
 	$(BIN)/scalinglab run four-regimes
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The tables of the papers, by training their networks: half an hour on two cores.
+acceptance: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m acceptance
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ import pytest
 from scalinglab.models import Status, superposition
 from scalinglab.theory import superposition as theory
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1200)]
 
 # Losses of one seed, from networks trained before this code was written.
 TABLE = {

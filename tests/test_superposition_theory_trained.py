@@ -227,7 +227,7 @@ def test_bracket_and_interpolation_against_trained_networks(row):
     _check_trained(*row)
 
 
-@pytest.mark.slow
+@pytest.mark.acceptance
 @pytest.mark.parametrize("row", TRAINED)
 def test_every_trained_network(row):
     _check_trained(*row)
@@ -288,7 +288,8 @@ def test_classes_lower_the_estimate_at_steep_frequencies():
     assert losses[2] < 0.0057 < 2 * losses[2]
 
 
-@pytest.mark.slow
+@pytest.mark.acceptance
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("n", "decay", "m", "trained"),
     [
