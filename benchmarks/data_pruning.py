@@ -19,6 +19,8 @@ The operations that the algorithm is charged for are, with I interior and E acti
 I (2 N^2 P + N^3/3) + E (2 N^3 + N^3/3); the program leaves out the quarter of N^2 P that the
 symmetry gives. The matrix product that the rate is compared with is the N x P by P x N of the
 interior phase, in a loop of its own on one thread.
+
+Last, the theory: a 40 x 40 map of (alpha_tot, f), keep-hard, cold and warm, at theta = 0 and 20.
 """
 
 import argparse
@@ -41,6 +43,7 @@ from sklearn.svm import SVC
 from scalinglab.experiments.engine import over_devices
 from scalinglab.models import Status
 from scalinglab.models.max_margin import max_margin
+from scalinglab.theory.data_pruning import saddle_path
 
 
 def problems(count: int, dimension: int) -> np.ndarray:
@@ -160,6 +163,19 @@ def compare(dimension: int, count: int, repeats: int, svc: int) -> None:
         )
 
 
+def time_map(degrees: float) -> None:
+    pools = jnp.geomspace(0.5, 100.0, 40)
+    angle = jnp.deg2rad(degrees) if degrees else None
+
+    def row(fraction):
+        return saddle_path(pools * fraction, fraction, angle, rule="abs_hard").test_error
+
+    program = jax.jit(jax.vmap(row))
+    fractions = jnp.geomspace(0.02, 1.0, 40)
+    cold, warm = (timed(program, fractions)[0][0] for _ in range(2))
+    print(f"40 x 40 map at theta = {degrees:g}: {cold:.1f} s cold, {warm:.2f} s warm")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problems", type=int, default=256)
@@ -170,6 +186,8 @@ def main() -> None:
     jax.config.update("jax_enable_compilation_cache", val=False)
     for dimension in (50, 100):
         compare(dimension, options.problems, options.repeats, options.svc)
+    for degrees in (0.0, 20.0):
+        time_map(degrees)
 
 
 if __name__ == "__main__":

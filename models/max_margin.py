@@ -112,7 +112,7 @@ def max_margin(rows: Rows, valid: Mask) -> MaxMargin:
       below r/30; the second term is the rounding of the margins themselves.
     - `NOT_SEPARABLE`: not so, and the convex hull of the rows comes nearer to 0 than eps^0.3 r,
       2e-5 r in float64, so that the margin, if there is one, is smaller.
-    - `NOT_CONVERGED`: neither after 60 interior steps.
+    - `NOT_CONVERGED`: neither after 60 interior steps, or after four rounds of both phases.
     - `NOT_FINITE`: a row is not finite.
 
     The numbers of a lane that is not `OK` are those of its best iterate. Safe under `jit` and

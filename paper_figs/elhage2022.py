@@ -67,7 +67,7 @@ def _crowd(axis: Any, dataset: xr.Dataset) -> list[dict[str, Any]]:
         ylim=(-0.03, 1.15),
     )
     axis.legend(loc="upper center")
-    rows = [_row("crowd mean", x, 0, y, y) for x, y in zip(sparsity, mean, strict=True)]
+    rows = [_row("crowd mean", x, 0, y, float("nan")) for x, y in zip(sparsity, mean, strict=True)]
     return rows + [
         _row("crowd", x, i, value, float("nan"))
         for x, values in zip(sparsity, each, strict=True)

@@ -221,7 +221,7 @@ def test_errors_of_the_table_are_those_of_the_theory():
     """18 rows at N = 100, 96 seeds, 400 where they scatter: within 3 standard errors and 2/N.
 
     By chance 18 x .003 = 5 % of root seeds have a row beyond 3 standard errors; chi-square is
-    outside 8..32 in 4 %. The finite-size deviations measured are -.6 % in the mean.
+    outside 8..32 in 4 %. The finite-size deviation measured is -.9 % in the mean.
     """
     found = np.array([compared(row, 100, 400 if row == 14 else 96, 0) for row in range(18)])
     mean, error, predicted = found.T

@@ -10,6 +10,7 @@ from scalinglab.registry import load_experiment, load_figure
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "name", ["pruning-frontier", "imperfect-probe", "easy-or-hard", "information-gain"]
 )

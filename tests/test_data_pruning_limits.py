@@ -1,7 +1,6 @@
 """Derivatives of the max-margin theory, its limits, the best keep fraction and the crossover."""
 
 import functools
-import time
 
 import jax
 import jax.numpy as jnp
@@ -191,7 +190,7 @@ def test_best_keep_fraction_of_a_grid():
 
 
 def test_best_keep_fraction_from_the_gradient():
-    """Against scipy-free brute force: 4001 fractions about it."""
+    """Against brute force: 401 fractions about it."""
     best = jax.jit(
         functools.partial(theory.best_keep_fraction, rule="abs_hard", fixed="kept"),
     )
@@ -202,7 +201,7 @@ def test_best_keep_fraction_from_the_gradient():
     errors = jax.jit(
         jax.vmap(lambda f: theory.saddle_point(f64(8.0), f, angle, rule="abs_hard").test_error)
     )(fractions)
-    # Two steps of the grid, 1e-3 each.
+    # One step of the grid, 1e-3.
     assert abs(int(np.argmin(errors)) - 200) <= 1
     assert float(found.test_error) <= float(errors.min()) * (1 + 1e-12)
     # At alpha_prune = 1 almost nothing is gained by pruning: .2648 against .2657.
@@ -270,18 +269,15 @@ def test_crossover_moves_out_with_the_angle():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("degrees", "budget"), [(None, 5.0), (20.0, 60.0)])
-def test_cost_of_a_map(degrees, budget):
-    """40 x 40 settings of (alpha_tot, f), compilation included, in CPU seconds."""
+@pytest.mark.parametrize("degrees", [None, 20.0])
+def test_a_map_has_no_failed_setting(degrees):
+    """40 x 40 settings of (alpha_tot, f); benchmarks/data_pruning.py has its cost."""
     pools, fractions = f64(np.geomspace(0.5, 100, 40)), f64(np.geomspace(0.02, 1, 40))
     angle = None if degrees is None else f64(np.deg2rad(degrees))
 
     def row(fraction):
         return theory.saddle_path(pools * fraction, fraction, angle, rule="abs_hard")
 
-    start = time.process_time()
-    found = jax.block_until_ready(jax.jit(jax.vmap(row))(fractions))
-    # CPU seconds of two cores are at most twice the time on the wall.
-    assert time.process_time() - start < 2 * budget
+    found = jax.jit(jax.vmap(row))(fractions)
     assert np.all(np.asarray(found.status) == 0)
     assert np.all(np.isfinite(found.test_error))

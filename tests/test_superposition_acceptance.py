@@ -97,8 +97,8 @@ def test_one_class_programme_with_a_core(decay, m, low, high):
 def test_weak_superposition(decay):
     """L/U in 1.00 to 1.15, and slopes of L and U within .06, in the mean over three seeds.
 
-    U jumps where a norm crosses 1/2, which one seed of three does at the smallest m: the mean over
-    the widths is what the bound holds for.
+    In the mean over the widths: at alpha = 1.5 and m = 30 alone L/U is 1.156 (14), a deviation that
+    docs/superposition.md states; no width is beyond 1.2.
     """
     widths = (5, 8, 13, 20, 30)
     lanes = [
@@ -114,7 +114,9 @@ def test_weak_superposition(decay):
     loss, unlearned = (
         np.stack([lane[name] for lane in lanes]) for name in ("loss", "unrepresented_loss")
     )
-    assert 1.0 < np.mean(loss / unlearned) < 1.15
+    ratios = np.mean(loss, axis=1) / np.mean(unlearned, axis=1)
+    assert np.all((ratios > 1.0) & (ratios < 1.2))
+    assert ratios.mean() < 1.15
     slopes = [
         np.polyfit(np.log(widths), np.log(values.mean(axis=1)), 1)[0]
         for values in (loss, unlearned)
@@ -131,7 +133,7 @@ def test_normal_biases_leave_dead_rows(steps):
 
 
 def test_the_sweep_is_deterministic():
-    """The same key twice: the same bits, also behind another program."""
+    """The same key in two compilations of one program: the same bits."""
     fields = {"num_features": 60, "width": 8, "batch_size": 128, "num_steps": 200}
     first, second = (train(seeds=1, evaluation_samples=2048, **fields)["loss"] for _ in range(2))
     np.testing.assert_array_equal(first, second)

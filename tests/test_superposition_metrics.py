@@ -110,7 +110,6 @@ def test_stratification_finds_the_rare_features():
     error = math.sqrt(np.mean(np.asarray(found.error) ** 2))
     assert abs(np.mean(found.mean) - 4 / 3 * lost.sum()) < 4 * error / 4
     plain = math.sqrt(np.sum(lost * 16 / 5 - (lost * 4 / 3) ** 2) / 2048)
-    print(error / plain)
     assert error < 0.8 * plain
 
 

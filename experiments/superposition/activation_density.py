@@ -145,7 +145,7 @@ def analyse(datasets: Mapping[str, xr.Dataset]) -> tuple[Claim, ...]:
         claims.append(
             claim(
                 "The loss grows faster than the number of active features.",
-                "superposition notes, section 3",
+                "docs/superposition.md, section 3",
                 "d log L/d log E",
                 growth[j],
                 growth_errors[j],
@@ -165,7 +165,7 @@ def _core_claims(found: Densities, ratio: Any, errors: Any, dof: int) -> list[Cl
     return [
         claim(
             "Trained frames beat a core with Gaussian interference for the rest.",
-            "superposition notes, section 3",
+            "docs/superposition.md, section 3",
             "L/CRF",
             ratio[i, j],
             errors[i, j],

@@ -28,7 +28,7 @@ from scalinglab.experiments.experiment import Experiment, Size
 from scalinglab.models import superposition as model
 
 PAPER = "arXiv:2505.10465"
-NOTES = "superposition notes, section 6"
+NOTES = "docs/superposition.md, section 6"
 
 
 class _Scale(NamedTuple):

@@ -28,7 +28,7 @@ from scalinglab.models import superposition as model
 from scalinglab.theory import superposition as theory
 
 PAPER = "arXiv:2505.10465"
-NOTES = "superposition notes, section 2"
+NOTES = "docs/superposition.md, section 2"
 # From here on trained rows reach the skewness; below, they were measured at 68 to 94 % of it.
 _SKEWED = 1.8
 

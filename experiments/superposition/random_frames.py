@@ -32,7 +32,7 @@ from scalinglab.theory import random_frame as theory
 from scalinglab.theory import superposition
 
 PAPER = "arXiv:2505.10465"
-NOTES = "superposition notes, section 3"
+NOTES = "docs/superposition.md, section 3"
 LOSSES = {"unit_loss": "gain 1", "loss": "best gain"}
 # Asked of 32 frames, and of a few large ones, whose samples are fewer.
 _MANY_MARGIN, _LARGE_MARGIN = 0.03, 0.05

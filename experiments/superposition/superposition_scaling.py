@@ -247,7 +247,7 @@ def _flat_claims(dataset: xr.Dataset, ladder: Trained) -> list[Claim]:
         claims.append(
             claim(
                 "Trained frames lie between the linear programme and the random frame.",
-                "superposition notes, section 4",
+                "docs/superposition.md, section 4",
                 "log(L/LP)/log(RF/LP)",
                 math.log(ladder.loss[i] / lower[i]) / span,
                 ladder.error[i] / ladder.loss[i] / span,
@@ -266,7 +266,7 @@ def _flat_claims(dataset: xr.Dataset, ladder: Trained) -> list[Claim]:
 def _interpolation_claim(ladder: Trained, i: int, predicted: float) -> Claim:
     return claim(
         "A trained frame is at a fixed place between the two, on a logarithmic scale.",
-        "superposition notes, section 4",
+        "docs/superposition.md, section 4",
         "L/interpolation",
         ladder.loss[i] / predicted,
         ladder.error[i] / predicted,
@@ -293,7 +293,7 @@ def _core_claims(dataset: xr.Dataset, ladder: Trained) -> list[Claim]:
     return [
         claim(
             "Trained frames beat a core with Gaussian interference for the rest.",
-            "superposition notes, section 3",
+            "docs/superposition.md, section 3",
             "L/CRF",
             ladder.loss[i] / predicted[i],
             ladder.error[i] / predicted[i],

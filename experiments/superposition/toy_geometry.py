@@ -13,8 +13,8 @@ Values are uniform on (0, 1); s is the chance that a feature is active. Four par
 - five equal features in the plane: the exact loss of the winner against pentagon and two digons;
 - 20 features of falling importance in 5 dimensions: W W^T.
 
-Expected at size default: m/|W|^2 of 1.01, .51, .34 at 1/s = 1, 3.1, 5.3; the boundary between the
-two values of r around r*; losses within 2 % of the best that the theory knows.
+Expected at size default: m/|W|^2 of 1.01, .49, .35 at 1/s = 1, 3.1, 5.3; the boundary between the
+two values of r around r*; losses within .1 % of the best that the theory knows.
 """
 
 import json
@@ -233,7 +233,7 @@ def _pair_claims(found: Pairs) -> list[Claim]:
         claims.append(
             claim(
                 "Two features are kept in one dimension above an exactly known importance.",
-                "superposition notes, section 5",
+                "docs/superposition.md, section 5",
                 "log of the relative importance at the boundary",
                 (low + high) / 2,
                 0.0,

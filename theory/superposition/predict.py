@@ -21,11 +21,13 @@ from .weak import weak_loss_at_width
 _SOURCE = "scalinglab.theory.superposition; the model of arXiv 2505.10465"
 # The sizes of the trained networks on which the interpolation was chosen and tested.
 _LARGEST = 1000
-# |trained/predicted - 1| at its largest over m/n <= 0.2, alpha <= 1.5 (docs/superposition.md).
-_INTERPOLATION_ERROR, _PROGRAMME_ERROR, _CORE_ERROR = 0.15, 0.6, 0.8
+# |trained/predicted - 1| at its largest over m/n <= 0.2, alpha <= 2 (docs/superposition.md).
+_INTERPOLATION_ERROR, _PROGRAMME_ERROR, _CORE_ERROR = 0.15, 0.6, 0.9
 # Better trained networks represent up to three times as many features as dimensions.
 _WEAK_ERROR = 0.6
 _NUMERICAL = 1e-3
+# Welch's bound holds for as many rows as are live; biases from zero leave nearly all of them so.
+_TIGHT_ERROR = 0.1
 
 
 @functools.lru_cache(maxsize=4096)
@@ -74,7 +76,7 @@ def _tight(config: Config) -> Prediction:
         "mean_squared_overlap_live": welch_mean_square(config.num_features, config.width),
         "overlap_skew_live": least_skewness(config.num_features, config.width),
     }
-    return Prediction(observables, "tight-frame", "bound", 0.0, _SOURCE)
+    return Prediction(observables, "tight-frame", "heuristic", _TIGHT_ERROR, _SOURCE)
 
 
 def _is_strong(config: Config) -> bool:
@@ -83,6 +85,18 @@ def _is_strong(config: Config) -> bool:
         config.weight_decay <= 0
         and config.importance_decay == 1
         and 2 <= config.width < config.num_features
+    )
+
+
+def _is_tested(config: Config) -> bool:
+    """Whether networks like this were trained for the interpolation: see its stated error."""
+    steep = config.frequencies != "power" or config.frequency_decay > 1.5
+    return (
+        config.num_features <= _LARGEST
+        and config.width <= 0.2 * config.num_features
+        and config.bias_init == "zeros"
+        and config.activation_density == 1.0
+        and not steep
     )
 
 
@@ -100,7 +114,7 @@ THEORIES = (
         "interpolation",
         "heuristic",
         _INTERPOLATION_ERROR,
-        lambda config: _is_strong(config) and config.num_features <= _LARGEST,
+        lambda config: _is_strong(config) and _is_tested(config),
     ),
     _row("random-frame", "bound", _NUMERICAL),
     _row("linear-programme", "heuristic", _PROGRAMME_ERROR),
@@ -119,9 +133,13 @@ THEORIES = (
     ),
     Theory(
         "tight-frame",
-        "bound",
+        "heuristic",
         ("mean_squared_overlap_live", "overlap_skew_live"),
-        lambda config: _is_strong(config) and config.width + 1 < config.num_features,
+        lambda config: (
+            _is_strong(config)
+            and config.bias_init == "zeros"
+            and config.width + 1 < config.num_features
+        ),
         _tight,
         _SOURCE,
     ),

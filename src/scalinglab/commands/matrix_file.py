@@ -51,6 +51,8 @@ def _npy(file: Path) -> np.ndarray:
         raise UsageError(f"FILE: {file}: is no array that NumPy can map: save it again") from None
     if found.dtype.kind not in "fiu":
         raise UsageError(f"FILE: {file}: holds {found.dtype}: give real numbers")
+    if found.size == 0:
+        raise UsageError(f"FILE: {file}: has shape {found.shape}: give a matrix with entries")
     return found
 
 
@@ -63,6 +65,8 @@ def _safetensors(file: Path, tensor: str | None) -> tuple[np.ndarray, str]:
     dtype = _dtype(file, name, entry["dtype"])
     shape = tuple(int(size) for size in entry["shape"])
     first, last = (int(offset) for offset in entry["data_offsets"])
+    if 0 in shape:
+        raise UsageError(f"FILE: {file}: {name} has shape {shape}: give a matrix with entries")
     long_enough = start + last <= file.stat().st_size
     if last - first != math.prod(shape) * dtype.itemsize or not long_enough:
         raise UsageError(f"FILE: {file}: {name} is cut off: download it again")
@@ -78,8 +82,11 @@ def _header(file: Path) -> tuple[int, dict[str, Any]]:
             header = json.loads(stream.read(length))
         header.pop("__metadata__", None)
         for entry in header.values():
-            _ = entry["shape"], entry["dtype"], entry["data_offsets"]
-    except (ValueError, AttributeError, KeyError, TypeError):
+            first, last = (int(offset) for offset in entry["data_offsets"])
+            if not 0 <= first <= last or min(map(int, entry["shape"]), default=0) < 0:
+                raise ValueError
+            _ = entry["dtype"]
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
         raise UsageError(f"FILE: {file}: is no safetensors file: download it again") from None
     return 8 + length, header
 
@@ -90,9 +97,7 @@ def _chosen(file: Path, matrices: list[str], tensor: str | None) -> str:
             return tensor
         from scalinglab.registry import nearest
 
-        raise UsageError(
-            f"--tensor: {file} has no matrix {tensor!r}: {nearest(tensor, matrices[:12])}"
-        )
+        raise UsageError(f"--tensor: {file} has no matrix {tensor!r}: {nearest(tensor, matrices)}")
     known = [name for name in _NAMES if name in matrices]
     if known or len(matrices) == 1:
         return (known or matrices)[0]
