@@ -16,7 +16,8 @@ demo: $(VENV)/run.stamp
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# The tables of the papers, by training their networks: half an hour on two cores.
+# The tables of the papers, by training their networks, and the longest experiments at size smoke:
+# half an hour on two cores.
 acceptance: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m acceptance
 

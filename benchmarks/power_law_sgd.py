@@ -20,11 +20,11 @@ Then the theory, in float64: the Volterra equation over the contour on a geometr
 same F and K summed term by term, O(T^2), and against F from Newton's method for the resolvent at
 10^4 points of a uniform grid in z, each from the solution at the last; and 1e8 steps at d = 1e8.
 
-`--steps 500 --repeats 3` on two shared cores (load 9), JAX 0.10.2, CPU seconds a step and run: 30,
-50 and 6.5 times for the three pairs, deviates 87, 60 and 74 % of ours; then 0.02 s (cold 6 s) for
-1e8 steps, Volterra 18 times, Newton 60 times. XLA cuts each kernel into tasks for a pool of
-PJRT_NPROC threads; a pool much larger than the machine makes small kernels several times slower on
-both sides, and most on ours.
+By default on two cores, JAX 0.10.2, seconds of wall a step and run: 34 times (27 to 37 over seven
+repeats), 34 (28 to 46) and 5.5 (4.1 to 6.4) for the three pairs, deviates 74, 52 and 59 % of ours;
+then .021 s (cold 1.6 s) for 1e8 steps at d = 1e8, Volterra 216 times, Newton 58 times. XLA cuts
+each kernel into tasks for a pool of PJRT_NPROC threads; a pool much larger than the machine makes
+small kernels several times slower on both sides, and most on ours.
 """
 
 import argparse

@@ -27,6 +27,11 @@ import os
 import time
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = (
+        f"{os.environ.get('XLA_FLAGS', '')} "
+        f"--xla_force_host_platform_device_count={len(os.sched_getaffinity(0))}"
+    ).strip()
 
 import jax
 import jax.numpy as jnp
@@ -150,7 +155,11 @@ def by_sweep(size: int, steps: int, root_seed: int) -> np.ndarray:
     _, decays, widths, _ = SIZES[size]
     base = configurations(size, steps)[0]
     found = sweep(
-        model, {"frequency_decay": decays, "width": widths}, base=base, root_seed=root_seed
+        model,
+        {"frequency_decay": decays, "width": widths},
+        seeds=1,
+        base=base,
+        root_seed=root_seed,
     )
     return found["loss"].values.ravel()
 

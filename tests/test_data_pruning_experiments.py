@@ -12,7 +12,13 @@ from scalinglab.registry import load_experiment, load_figure
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "name", ["pruning-frontier", "imperfect-probe", "easy-or-hard", "information-gain"]
+    "name",
+    [
+        "pruning-frontier",
+        "information-gain",
+        pytest.param("imperfect-probe", marks=pytest.mark.acceptance),
+        pytest.param("easy-or-hard", marks=pytest.mark.acceptance),
+    ],
 )
 def test_the_experiment_runs_and_is_drawn(name, tmp_path):
     result = run_experiment(load_experiment(name), size="smoke", store=tmp_path)

@@ -28,6 +28,9 @@ SMOKE = {
     "quantized-weights": 8,
 }
 
+# Minutes each on two cores: `make acceptance` runs these.
+LONG = ("compute-optimal", "phase-diagram", "approach-1-2-3")
+
 SMALL = model.Config(
     num_parameters=6, ambient_dimension=24, gamma0=0.2, num_steps=40, records=6, runs=5
 )
@@ -35,7 +38,10 @@ SMALL = model.Config(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", SMOKE)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.acceptance] * (name in LONG)) for name in SMOKE],
+)
 def test_the_experiment_runs_and_is_drawn(name, tmp_path):
     """At smoke size no claim of an exact or equivalent theory disagrees, and the figure's numbers
     are the committed ones."""

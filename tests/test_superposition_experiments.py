@@ -26,6 +26,8 @@ NAMES = (
     "activation-density",
     "bias-initialisation",
 )
+# Minutes on two cores: `make acceptance` runs these.
+LONG = pytest.mark.acceptance
 SIZES: tuple[Size, ...] = ("smoke", "default", "paper")
 
 
@@ -43,7 +45,7 @@ def test_every_size_is_a_valid_sweep(name, size):
     [
         # Two widths at alpha = 0, each with bracket and interpolation; the core frame at m = 10 and
         # alpha = 1.5; two published exponents; L/U at two widths, and two exponents of it.
-        ("superposition-scaling", 4 + 1 + 2 + 4),
+        pytest.param("superposition-scaling", 4 + 1 + 2 + 4, marks=LONG),
         # Two losses: three and two widths, two exponents and a constant.
         ("random-frames", 2 * (3 + 2 + 3)),
         # Two widths by three bounds, and the mean over all rows for both starts.
@@ -51,9 +53,9 @@ def test_every_size_is_a_valid_sweep(name, size):
         # One point that sticks to 1, two boundaries, a pentagon.
         ("toy-geometry", 4),
         # An exponent, two growths, four losses.
-        ("activation-density", 1 + 2 + 4),
+        pytest.param("activation-density", 1 + 2 + 4, marks=LONG),
         # Two budgets by two starts; two ratios of losses; two differences of exponents.
-        ("bias-initialisation", 4 + 2 + 2),
+        pytest.param("bias-initialisation", 4 + 2 + 2, marks=LONG),
     ],
 )
 def test_the_experiment_runs_and_is_drawn(name, claims, store, monkeypatch, capsys):
