@@ -84,7 +84,7 @@ BASE = {"num_parameters": 48, "ambient_dimension": 192, "records": 8, "gamma0": 
 def test_the_equivalent_is_the_mean_over_features(config):
     """120 draws, each exact given its features: within 3.5 standard errors plus the stated error.
 
-    Of the 8 times and one least risk of a case one would fail by chance in 2000 cases.
+    Of the 8 times and one least risk of a case one would be beyond 3.5 by chance in 240 cases.
     """
     risks, least = ensemble(config, SEEDS)
     made = theory.predict(config, "deterministic-equivalent")
@@ -94,7 +94,7 @@ def test_the_equivalent_is_the_mean_over_features(config):
         error = drawn.std(axis=0, ddof=1) / np.sqrt(SEEDS)
         allowed = 3.5 * error + made.relative_error * expected
         assert np.all(np.abs(drawn.mean(axis=0) - expected) <= allowed)
-        # The comparison can fail: it is to a few per cent.
+        # The comparison can fail: 4/d is 8 %.
         assert np.all(allowed < 0.2 * expected)
 
 
@@ -174,7 +174,7 @@ def test_features_that_are_the_data_need_no_key():
 
 
 def test_a_diverging_rate_is_a_status():
-    """gamma0 = .95 at alpha = 1.25: below the limit of the data, above that of the equivalent."""
+    """gamma0 = .70 at alpha = 2: below the limit of the data, above that of the equivalent."""
     config = Config(alpha=2.0, beta=0.3, num_parameters=4, ambient_dimension=16, gamma0=0.70)
     made = theory.predict(config)
     assert made.status == Status.INFINITE_MEAN

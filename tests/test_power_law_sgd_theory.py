@@ -118,7 +118,7 @@ def test_nothing_depends_on_the_contour():
 
 
 def test_moments_of_the_spectrum_are_those_of_wishart_matrices():
-    """F(0), F(1), F(2) and K(0) are polynomials in the first two moments, known exactly.
+    """F(0), F(1) and K(0) are polynomials in the first two moments, known exactly.
 
     E u'Au = sum t l, and to leading order in d (the equivalent's own order)
     E u'A^2u = sum t l^2 + tr(l) sum t l/d, E tr A^2 = sum l^2 + tr(l)^2/d.

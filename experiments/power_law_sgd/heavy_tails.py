@@ -141,7 +141,7 @@ class Typical(NamedTuple):
 
 
 def typical(dataset: xr.Dataset) -> tuple[Typical, ...]:
-    """The median of run/exact over the later half of the records, of each run's mean log."""
+    """The median over runs of run/exact at the last record, and its bootstrap error."""
     found = []
     for runs in all_runs(dataset):
         last = runs.ratio[:, -1]

@@ -13,7 +13,6 @@ import xarray as xr
 from jaxtyping import Array, Float64, Key, PRNGKeyArray
 
 from scalinglab.experiments.engine import Sweep, config_from, lane_key
-from scalinglab.models import Status
 from scalinglab.models import power_law_sgd as model
 from scalinglab.models.power_law_sgd import record_steps
 from scalinglab.theory.power_law_sgd import given_features
@@ -120,11 +119,6 @@ def _exact(config: model.Config, keys: Key[Array, " draws"], *, closed: bool) ->
         return jnp.where(stable, risk, jnp.nan)
 
     return jax.lax.map(one, keys, batch_size=_TOGETHER)
-
-
-def failed(dataset: xr.Dataset) -> int:
-    """The number of lanes without a result."""
-    return int(np.sum(dataset["status"].values != Status.OK))
 
 
 def mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

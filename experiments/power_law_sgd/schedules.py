@@ -200,7 +200,7 @@ def power_law_batches(modes: int, noise: float) -> Batches:
 def measured_steps(runs: Runs, share: float = SHARE) -> tuple[float, float]:
     """Steps until the mean risk of the runs is at a share of the start, and their error.
 
-    By interpolation of log risk between records; the error over halves of resampled runs.
+    By interpolation of log risk between records; the error by resampling runs.
     """
 
     def crossing(values: np.ndarray) -> float:
