@@ -61,7 +61,7 @@ def canvas(rows: int, columns: int, size: tuple[float, float]) -> Iterator[tuple
         yield figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def plain_ticks(axis: Any, values: Iterable[float]) -> None:
+def plain_ticks(axis: Any, values: Iterable[Any]) -> None:
     """Marks and numbers at the given places of a logarithmic x axis, and nowhere else."""
     places = list(values)
     axis.set_xticks(places, [f"{place:g}" for place in places])
