@@ -35,7 +35,7 @@ def draw_geometry(datasets: Datasets) -> Drawing:
     return Drawing(figure, rows)
 
 
-def _row(panel: str, x: float, index: float, value: float, predicted: float) -> dict[str, Any]:
+def _row(panel: str, x: Any, index: Any, value: Any, predicted: Any) -> dict[str, Any]:
     return {"panel": panel, "x": x, "index": index, "value": value, "predicted": predicted}
 
 
