@@ -49,9 +49,9 @@ def test_every_size_is_a_valid_sweep(name, size):
         # Two losses: three and two widths, two exponents and a constant.
         ("random-frames", 2 * (3 + 2 + 3)),
         # Two widths by three bounds, and the mean over all rows for both starts.
-        ("overlap-geometry", 2 * 3 + 2),
+        pytest.param("overlap-geometry", 2 * 3 + 2, marks=LONG),
         # One point that sticks to 1, two boundaries, a pentagon.
-        ("toy-geometry", 4),
+        pytest.param("toy-geometry", 4, marks=LONG),
         # An exponent, two growths, four losses.
         pytest.param("activation-density", 1 + 2 + 4, marks=LONG),
         # Two budgets by two starts; two ratios of losses; two differences of exponents.
