@@ -52,6 +52,34 @@ def test_a_target_below_the_floor_is_never_reached():
     assert 1 < float(found[1]) < 1e4
 
 
+def test_padded_modes_do_not_change_the_steps_to_a_target():
+    """Three zero eigenvalues beside five others; one rate of three is unstable."""
+    values = jnp.arange(1.0, 6) ** -1.5
+    modes = Modes(values, jnp.sqrt(values), jnp.zeros(()), None)
+    padded = Modes(*(jnp.pad(x, (0, 3)) for x in modes[:2]), jnp.zeros(()), None)
+    rates, target = jnp.asarray([0.1, 0.3, 1.2]), jnp.asarray(0.05)
+    found, same = (
+        np.asarray(theory.steps_to_target(one, rates, 1, target, longest=jnp.asarray(1e4)))
+        for one in (modes, padded)
+    )
+    # Two eigendecompositions, eps l_max/l_min = 2e-15 in the rates, and the last bisection.
+    np.testing.assert_allclose(found, same, rtol=1e-12)
+    assert np.isinf(found[2])
+    for rate, steps in zip(rates[:2], found[:2], strict=True):
+        last = math.ceil(steps)
+        risks = theory.risk_by_recursion(modes, lambda _, rate=rate: rate, last, 1)
+        assert risks[last] <= target < risks[last - 1]
+
+
+@pytest.mark.parametrize("target", [0.0, -1.0, math.nan, math.inf])
+def test_a_target_that_is_no_risk_is_refused(target):
+    modes = Modes(jnp.ones(2), jnp.ones(2), jnp.zeros(()), None)
+    with pytest.raises(ValueError, match="target"):
+        theory.steps_to_target(
+            modes, jnp.ones(1) / 9, 1, jnp.asarray(target), longest=jnp.asarray(9.0)
+        )
+
+
 @pytest.mark.parametrize(
     ("rate", "index"), [(0.2, 8.303), (0.4, 3.806), (2 / 3, 2.0), (0.9, 1.294)]
 )

@@ -18,6 +18,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from scalinglab.models.power_law_sgd.eigenbasis import Modes
+from scalinglab.models.power_law_sgd.stability import kernel_norm
 from scalinglab.theory.prediction import require_float64
 
 from .moments import Count, risk_in_closed_form
@@ -77,20 +78,26 @@ def steps_to_target(
 ) -> Float[Array, " rates"]:
     """Steps at a constant rate until the mean risk is at the target, for each rate.
 
-    **Arguments:** `modes`, with the label noise in `least_risk`; `rates` g of the summed gradient;
-    `batch_size` B; `target`, a risk below that at the start; `longest`, the most steps.
+    **Arguments:** `modes`, with the label noise in `least_risk`, of which padded ones have the
+    eigenvalue 0; `rates` g of the summed gradient; `batch_size` B; `target` > 0, a risk below that
+    at the start; `longest`, the most steps.
 
     **Returns:** real numbers by bisection of the closed form (exact second moments), infinite where
     the risk at `longest` is above the target or the rate is not stable. The least over rates is
     S(B).
 
+    **Raises:** `ValueError` for a target that is not finite and positive.
+
     **Limits:** equal eigenvalues without noise are `isotropic_steps`.
     """
     require_float64()
+    if not isinstance(target, jax.core.Tracer) and not 0 < float(target) < math.inf:
+        raise ValueError(f"target: {float(target)!r}; give a finite risk above 0")
 
     def one(rate: Array) -> Array:
         curve = risk_in_closed_form(modes, rate, batch_size)
-        stable = jnp.max(curve.changes) < 0
+        # Padded modes neither grow nor decay, and have no part in the verdict.
+        _, stable = kernel_norm(modes.eigenvalues, rate, batch_size)
 
         def above(step: Array) -> Array:
             return curve.at(step[None])[0] > target
