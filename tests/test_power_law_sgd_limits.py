@@ -56,7 +56,7 @@ def test_padded_modes_do_not_change_the_steps_to_a_target():
     """Three zero eigenvalues beside five others; one rate of three is unstable."""
     values = jnp.arange(1.0, 6) ** -1.5
     modes = Modes(values, jnp.sqrt(values), jnp.zeros(()), None)
-    padded = Modes(*(jnp.pad(x, (0, 3)) for x in modes[:2]), jnp.zeros(()), None)
+    padded = Modes(jnp.pad(values, (0, 3)), jnp.pad(jnp.sqrt(values), (0, 3)), jnp.zeros(()), None)
     rates, target = jnp.asarray([0.1, 0.3, 1.2]), jnp.asarray(0.05)
     found, same = (
         np.asarray(theory.steps_to_target(one, rates, 1, target, longest=jnp.asarray(1e4)))

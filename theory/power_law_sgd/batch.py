@@ -15,6 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from scalinglab.models.power_law_sgd.eigenbasis import Modes
@@ -91,7 +92,7 @@ def steps_to_target(
     **Limits:** equal eigenvalues without noise are `isotropic_steps`.
     """
     require_float64()
-    if not isinstance(target, jax.core.Tracer) and not 0 < float(target) < math.inf:
+    if not isinstance(target, Tracer) and not 0 < float(target) < math.inf:
         raise ValueError(f"target: {float(target)!r}; give a finite risk above 0")
 
     def one(rate: Array) -> Array:
