@@ -1,0 +1,1 @@
+"""Networks on data manifolds: teachers, students, and what the dimension of the data decides."""
