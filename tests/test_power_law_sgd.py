@@ -218,6 +218,25 @@ def test_a_schedule_from_optax_is_followed():
     )
 
 
+@pytest.mark.parametrize("momentum", ["none", "constant"])
+def test_the_peak_of_a_schedule_is_held_to_the_stability_limit(momentum):
+    """A schedule that peaks at 2 in the middle has the norm of twice the rate, and one of 100 is
+    refused, or by a lane where the configuration is traced."""
+    config = dataclasses.replace(SMALL, momentum=momentum, gamma0=0.05)
+    peaked: Any = optax.piecewise_constant_schedule(1.0, {9: 2.0, 13: 0.5})
+    found = lane(config, schedule=peaked)
+    twice = lane(dataclasses.replace(config, gamma0=0.1))
+    np.testing.assert_allclose(found["kernel_norm"], twice["kernel_norm"], rtol=1e-12)
+    steep: Any = optax.piecewise_constant_schedule(1.0, {9: 100.0})
+    if momentum == "none":
+        with pytest.raises(ValueError, match="schedule: its largest value is 100"):
+            lane(config, schedule=steep)
+        with pytest.raises(ValueError, match="schedule: its largest value is nan"):
+            lane(config, schedule=lambda step: jnp.nan * step)
+    traced = jax.jit(lambda config, key: simulate(config, key=key, schedule=steep))
+    assert int(traced(config, KEY)["status"]) == Status.INFINITE_MEAN
+
+
 def test_rounding_is_to_the_nearest_level():
     weights = np.random.default_rng(0).normal(size=(3, 50))
     found = np.asarray(rounded(jnp.asarray(weights), 4))

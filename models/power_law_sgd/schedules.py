@@ -16,17 +16,24 @@ g_t/d (`dana_constant`) or g_t (1 + t)^-kappa (`dana_decaying`).
 | dana_decay | kappa | kappa_3, 1/(2 alpha) |
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Shaped
 
 from .config import Config
 from .eigenbasis import as_scalar
+from .spectrum import learning_rate
 
 Multiplier = Callable[[Shaped[Array, "*steps"]], Shaped[Array, "*steps"]]
+
+# Steps at which a schedule of the caller's is looked at for its largest value.
+_LOOKED_AT = 2**16
 
 
 class Update(NamedTuple):
@@ -87,6 +94,37 @@ def peak_rate(config: Config, dtype: jnp.dtype) -> Float[Array, ""]:
     variances = jnp.exp(-2 * as_scalar(config.alpha, dtype) * jnp.log(index))
     trace = jnp.sum(jnp.where(index <= as_scalar(config.ambient_dimension, dtype), variances, 0))
     return as_scalar(config.gamma0, dtype) / (config.batch_size * trace)
+
+
+def largest_of(config: Config, schedule: Multiplier) -> Shaped[Array, ""]:
+    """The largest value of a schedule over a run: of every step up to 65536 steps, beyond of so
+    many evenly spaced ones."""
+    steps = np.unique(
+        np.linspace(0, config.num_steps - 1, min(config.num_steps, _LOOKED_AT)).astype(np.int64)
+    )
+    with jax.ensure_compile_time_eval(), jax.numpy_dtype_promotion("standard"):
+        return jnp.max(jax.vmap(lambda step: jnp.asarray(schedule(step)))(jnp.asarray(steps)))
+
+
+def check_schedule(config: Config, schedule: Multiplier) -> None:
+    """Holds the largest value of a schedule to the limits of the configuration.
+
+    Where either is traced nothing is refused; the status of each lane tells.
+
+    **Raises:** `ValueError` for a value that is not finite and above 0, and where without momentum
+    the largest value makes the rate unstable for the mean kernel.
+    """
+    largest = largest_of(config, schedule)
+    fields = (config.alpha, config.gamma0, config.learning_rate, config.num_parameters)
+    if any(isinstance(x, Tracer) for x in (largest, *fields)):
+        return
+    factor = float(largest)
+    if not 0 < factor < np.inf:
+        raise ValueError(f"schedule: its largest value is {factor!r}; give a finite one above 0")
+    try:
+        dataclasses.replace(config, gamma0=None, learning_rate=factor * learning_rate(config))
+    except ValueError as error:
+        raise ValueError(f"schedule: its largest value is {factor:.4g}; {error}") from None
 
 
 def update_of(

@@ -12,7 +12,7 @@ from scalinglab.models.interface import Model, Observable, Stages, Status
 
 from .config import Config, check_simulation, record_steps
 from .eigenbasis import Modes, draw, modes_of, wide_dtype
-from .schedules import Multiplier, peak_rate, update_of
+from .schedules import Multiplier, check_schedule, largest_of, peak_rate, update_of
 from .sources import SOURCES
 from .stability import kernel_norm, momentum_kernel_norm
 from .steps import Iterate, Risks, run_stage, stage_shape
@@ -39,25 +39,30 @@ def with_noise(config: Config, modes: Modes) -> Modes:
 
 
 def stability_of(
-    config: Config, eigenvalues: Float[Array, " modes"]
+    config: Config, eigenvalues: Float[Array, " modes"], schedule: Multiplier | None = None
 ) -> tuple[Float[Array, ""] | None, Bool[Array, ""]]:
     """The norm of the noise kernel at the peak rate, and whether the mean risk stays finite.
 
     DANA's coefficients never settle: it has no such norm, and a run that diverges tells by itself.
+    With a `schedule` of the caller's the peak is its own.
     """
     dtype = eigenvalues.dtype
     if config.momentum == "none":
-        return kernel_norm(eigenvalues, peak_rate(config, dtype), config.batch_size)
+        rate = peak_rate(config, dtype)
+        if schedule is not None:
+            rate = rate * largest_of(config, schedule).astype(dtype)
+        return kernel_norm(eigenvalues, rate, config.batch_size)
     if config.momentum == "constant":
-        update = update_of(config, dtype, jnp.ones_like)(jnp.zeros((), dtype))
+        peak = jnp.ones((), dtype) if schedule is None else largest_of(config, schedule)
+        update = update_of(config, dtype, lambda _: peak)(jnp.zeros((), dtype))
         return momentum_kernel_norm(eigenvalues, update, config.batch_size)
     return None, jnp.ones((), bool)
 
 
-def start(config: Config, *, key: PRNGKeyArray) -> State:
+def start(config: Config, *, key: PRNGKeyArray, schedule: Multiplier | None = None) -> State:
     """The features, their modes, and zero parameters."""
     modes = with_noise(config, modes_of(config, draw(config, key=key)))
-    norm, stable = stability_of(config, modes.eigenvalues)
+    norm, stable = stability_of(config, modes.eigenvalues, schedule)
     rotation = modes.rotation if config.quantize_bits is not None else None
     problem = jax.tree.map(lambda x: x.astype(config.dtype), modes._replace(rotation=rotation))
     errors = jnp.broadcast_to(-problem.targets, (config.runs, config.padded_parameters))
@@ -146,7 +151,8 @@ def simulate(
     parameters; and `status`: INFINITE_MEAN where the drawn features put the peak rate above the
     stability limit. Where that is not OK every other observable is NaN.
 
-    **Raises:** `ValueError` for an infinite dimension.
+    **Raises:** `ValueError` for an infinite dimension, and for a schedule whose largest value makes
+    the rate unstable, as a configuration of that rate would be.
 
     **Source:** 2405.15074, without its factor 1/2 in the later code; momentum of 2505.16098.
 
@@ -159,8 +165,9 @@ def simulate(
     def one(stage: Array, state: State) -> State:
         return advance(config, state, stage, key=key, schedule=schedule)
 
+    check_schedule(config, schedule)
     count = jnp.int32(stage_shape(config.num_steps)[0])
-    last = lax.fori_loop(jnp.int32(0), count, one, start(config, key=key))
+    last = lax.fori_loop(jnp.int32(0), count, one, start(config, key=key, schedule=schedule))
     return finish(config, last, key=key)
 
 
