@@ -34,6 +34,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
+from scalinglab.models.fields import field, require_choices, require_integer, require_number
 from scalinglab.models.interface import Model, Observable
 from scalinglab.models.linear_solve import inverse_factor, with_status
 from scalinglab.models.random_features.sources import SOURCES
@@ -48,11 +49,6 @@ _STRIDE = 1111
 _SUBSET, _WEIGHTS = 1, 2
 
 
-def _field(default: object, symbol: str, allowed: str, doc: str, *, static: bool = False):
-    metadata = {"symbol": symbol, "range": allowed, "doc": doc}
-    return eqx.field(default=default, static=static, metadata=metadata)
-
-
 class Config(eqx.Module):
     """One regression on the digits; everything but the ridge is static.
 
@@ -64,15 +60,15 @@ class Config(eqx.Module):
     digits.
     """
 
-    pool: int = _field(1, "", "1 | 2 | 4", "side of the averaged blocks of pixels", static=True)
-    num_samples: int | None = _field(
+    pool: int = field(1, "", "1 | 2 | 4", "side of the averaged blocks of pixels", static=True)
+    num_samples: int | None = field(
         100, "D", "1..1300, or None for all 1300", "training images, a new set a seed", static=True
     )
-    num_features: int | None = _field(
+    num_features: int | None = field(
         None, "N", ">= 1, or None for the kernel itself", "ReLU random features", static=True
     )
-    ridge: float = _field(1e-10, "rho", ">= 0", "penalty in the (1/D) normalisation")
-    dtype: Literal["float64", "float32"] = _field(
+    ridge: float = field(1e-10, "rho", ">= 0", "penalty in the (1/D) normalisation")
+    dtype: Literal["float64", "float32"] = field(
         "float64", "", "float64 | float32", "arithmetic of the simulation", static=True
     )
 
@@ -80,28 +76,20 @@ class Config(eqx.Module):
         validate(self)
 
 
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def validate(config: Config) -> None:
     """**Raises:** `ValueError` that names the field, the value and the remedy."""
-    if not _is_integer(config.pool) or config.pool not in POOLS:
-        raise ValueError(f"pool: {config.pool!r}; give 1, 2 or 4")
+    pool = config.pool
+    if isinstance(pool, bool) or not isinstance(pool, int) or pool not in POOLS:
+        raise ValueError(f"pool: {pool!r}; give 1, 2 or 4")
     samples, features, ridge = config.num_samples, config.num_features, config.ridge
-    if samples is not None and not (_is_integer(samples) and 1 <= samples <= TRAIN):
-        raise ValueError(
-            f"num_samples: {samples!r}; give an integer in 1..{TRAIN}, or None for all {TRAIN}"
-        )
-    if features is not None and not (_is_integer(features) and features >= 1):
-        raise ValueError(
-            f"num_features: {features!r}; give an integer of at least 1, or None for the kernel"
-        )
-    number = isinstance(ridge, int | float) and not isinstance(ridge, bool)
-    if not (number and math.isfinite(ridge) and ridge >= 0):
-        raise ValueError(f"ridge: {ridge!r}; give a finite number of at least 0")
-    if config.dtype not in ("float64", "float32"):
-        raise ValueError(f"dtype: {config.dtype!r}; give one of float64, float32")
+    if samples is not None:
+        remedy = f"give an integer in 1..{TRAIN}, or None for all {TRAIN}"
+        require_integer("num_samples", samples, 1, TRAIN, remedy=remedy)
+    if features is not None:
+        remedy = "give an integer of at least 1, or None for the kernel"
+        require_integer("num_features", features, 1, remedy=remedy)
+    require_number("ridge", ridge, low=0.0)
+    require_choices(config, dtype=("float64", "float32"))
     if ridge == 0 and features == (TRAIN if samples is None else samples):
         raise ValueError(
             f"ridge: 0 with num_samples = num_features = {features}: the mean risk is infinite; "

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
+from scalinglab.models.fields import field, require_choices, require_integer, require_number
 from scalinglab.models.interface import Model, Observable
 from scalinglab.models.linear_solve import inverse_factor, with_status
 from scalinglab.models.random_features.sources import SOURCES
@@ -32,25 +33,20 @@ from scalinglab.models.random_features.sources import SOURCES
 _FEATURES, _INPUTS, _INPUT_NOISE = 1, 2, 3
 
 
-def _field(default: object, symbol: str, allowed: str, doc: str, *, static: bool = False):
-    metadata = {"symbol": symbol, "range": allowed, "doc": doc}
-    return eqx.field(default=default, static=static, metadata=metadata)
-
-
 class Config(eqx.Module):
     """One regression on noisy inputs; sizes and `dtype` are static."""
 
-    num_samples: int = _field(100, "D", ">= 1", "training samples", static=True)
-    num_features: int | None = _field(
+    num_samples: int = field(100, "D", ">= 1", "training samples", static=True)
+    num_features: int | None = field(
         None, "N", ">= 1, or None for infinite", "random features", static=True
     )
-    eigenvalue_decay: float = _field(1.5, "a", "> 1", "lambda_i = i^-a")
-    target_decay: float = _field(1.5, "b", "> 1", "target power i^-b; b = a is isotropic")
-    dimension: int = _field(600, "M", ">= 1", "modes of the data, each with noise", static=True)
-    input_noise: float = _field(1e-3, "tau", ">= 0", "variance of the noise on each input mode")
-    ridge: float = _field(0.0, "rho", ">= 0", "penalty in the (1/D) normalisation")
-    noise_variance: float = _field(0.0, "sigma^2", ">= 0", "variance of the label noise")
-    dtype: Literal["float64", "float32"] = _field(
+    eigenvalue_decay: float = field(1.5, "a", "> 1", "lambda_i = i^-a")
+    target_decay: float = field(1.5, "b", "> 1", "target power i^-b; b = a is isotropic")
+    dimension: int = field(600, "M", ">= 1", "modes of the data, each with noise", static=True)
+    input_noise: float = field(1e-3, "tau", ">= 0", "variance of the noise on each input mode")
+    ridge: float = field(0.0, "rho", ">= 0", "penalty in the (1/D) normalisation")
+    noise_variance: float = field(0.0, "sigma^2", ">= 0", "variance of the label noise")
+    dtype: Literal["float64", "float32"] = field(
         "float64", "", "float64 | float32", "arithmetic of the simulation", static=True
     )
 
@@ -61,24 +57,13 @@ class Config(eqx.Module):
 def validate(config: Config) -> None:
     """**Raises:** `ValueError` that names the field, the value and the remedy."""
     for name in ("num_samples", "num_features", "dimension"):
-        value = getattr(config, name)
-        integer = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        if not (integer or (name == "num_features" and value is None)):
-            raise ValueError(f"{name}: {value!r}; give an integer of at least 1")
+        if name != "num_features" or config.num_features is not None:
+            require_integer(name, getattr(config, name), 1)
     for name in ("eigenvalue_decay", "target_decay"):
-        value = getattr(config, name)
-        if not (_is_number(value) and value > 1):
-            raise ValueError(f"{name}: {value!r}; give a finite number above 1")
+        require_number(name, getattr(config, name), low=1.0, open_low=True)
     for name in ("input_noise", "ridge", "noise_variance"):
-        value = getattr(config, name)
-        if not (_is_number(value) and value >= 0):
-            raise ValueError(f"{name}: {value!r}; give a finite number of at least 0")
-    if config.dtype not in ("float64", "float32"):
-        raise ValueError(f"dtype: {config.dtype!r}; give one of float64, float32")
-
-
-def _is_number(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+        require_number(name, getattr(config, name), low=0.0)
+    require_choices(config, dtype=("float64", "float32"))
 
 
 def infinite_mean(config: Config) -> bool:

@@ -25,6 +25,7 @@ import jax.random as jr
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from scalinglab.models.fields import field, require_integer, require_number
 from scalinglab.models.interface import Model, Observable, Status
 from scalinglab.models.superposition.sources import SOURCES
 
@@ -33,25 +34,20 @@ _STEPS = 100
 _TOLERANCE = 1e-5
 
 
-def _field(default: object, symbol: str, allowed: str, doc: str, *, static: bool = False):
-    metadata = {"symbol": symbol, "range": allowed, "doc": doc}
-    return eqx.field(default=default, static=static, metadata=metadata)
-
-
 class Config(eqx.Module):
     """One frozen frame; sizes and `dtype` are static."""
 
-    num_features: int = _field(1000, "n", ">= 2", "features of the data", static=True)
-    width: int = _field(100, "m", "1..n", "hidden dimensions that the features share", static=True)
-    activation_density: float = _field(1.0, "E", "(0, n]", "mean number of active features")
-    num_samples: int = _field(
+    num_features: int = field(1000, "n", ">= 2", "features of the data", static=True)
+    width: int = field(100, "m", "1..n", "hidden dimensions that the features share", static=True)
+    activation_density: float = field(1.0, "E", "(0, n]", "mean number of active features")
+    num_samples: int = field(
         4000,
         "S",
         ">= 2",
         "samples that fit bias and gain, and fresh ones for the loss",
         static=True,
     )
-    dtype: Literal["float32", "float64"] = _field(
+    dtype: Literal["float32", "float64"] = field(
         "float32", "", "float32 | float64", "arithmetic of the simulation", static=True
     )
 
@@ -62,20 +58,20 @@ class Config(eqx.Module):
 def validate(config: Config) -> None:
     """**Raises:** `ValueError` that names the field, the value and the remedy."""
     for name, low in (("num_features", 2), ("width", 1), ("num_samples", 2)):
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise ValueError(f"{name}: {value!r}; give an integer of at least {low}")
+        require_integer(name, getattr(config, name), low)
     if config.width > config.num_features:
         raise ValueError(
             f"width: {config.width} exceeds num_features {config.num_features}; give at most that"
         )
-    density = config.activation_density
-    number = isinstance(density, int | float) and not isinstance(density, bool)
-    if not (number and math.isfinite(density) and 0 < density <= config.num_features):
-        raise ValueError(
-            f"activation_density: {density!r}; give a finite number above 0 and at most "
-            f"num_features {config.num_features}"
-        )
+    most = config.num_features
+    require_number(
+        "activation_density",
+        config.activation_density,
+        low=0.0,
+        high=most,
+        open_low=True,
+        remedy=f"give a finite number above 0 and at most num_features {most}",
+    )
     if config.dtype not in ("float32", "float64"):
         raise ValueError(f"dtype: {config.dtype!r}; give float32 or float64")
 

@@ -31,6 +31,7 @@ import jax.random as jr
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from scalinglab.models.fields import field, require_choices, require_integer, require_number
 from scalinglab.models.interface import Model, Observable
 from scalinglab.models.linear_solve import inverse_factor, with_status
 from scalinglab.models.random_features.sources import SOURCES
@@ -39,30 +40,25 @@ from scalinglab.models.sphere_kernels import feature_mean, iterated_kernel, kern
 _POINTS, _WEIGHTS = 1, 2
 
 
-def _field(default: object, symbol: str, allowed: str, doc: str, *, static: bool = False):
-    metadata = {"symbol": symbol, "range": allowed, "doc": doc}
-    return eqx.field(default=default, static=static, metadata=metadata)
-
-
 class Config(eqx.Module):
     """One regression on the sphere; everything but the ridge is static."""
 
-    sphere_dimension: int = _field(3, "q", ">= 2", "points on S^q, of q + 1 inputs", static=True)
-    num_samples: int | None = _field(
+    sphere_dimension: int = field(3, "q", ">= 2", "points on S^q, of q + 1 inputs", static=True)
+    num_samples: int | None = field(
         100, "D", ">= 1, or None for infinite", "training points, uniform", static=True
     )
-    num_features: int | None = _field(
+    num_features: int | None = field(
         None, "N", ">= 1, or None for infinite (the kernel)", "ReLU random features", static=True
     )
-    ridge: float = _field(0.0, "rho", ">= 0", "penalty in the (1/D) normalisation")
-    paired: Literal["none", "swapped"] = _field(
+    ridge: float = field(0.0, "rho", ">= 0", "penalty in the (1/D) normalisation")
+    paired: Literal["none", "swapped"] = field(
         "none",
         "",
         "none | swapped",
         "second problem, with training points and weights exchanged, and the difference to it",
         static=True,
     )
-    dtype: Literal["float64", "float32"] = _field(
+    dtype: Literal["float64", "float32"] = field(
         "float64", "", "float64 | float32", "arithmetic of the simulation", static=True
     )
 
@@ -73,17 +69,12 @@ class Config(eqx.Module):
 def validate(config: Config) -> None:
     """**Raises:** `ValueError` that names the field, the value and the remedy."""
     samples, features, ridge = config.num_samples, config.num_features, config.ridge
-    _require_integer("sphere_dimension", config.sphere_dimension, 2)
+    require_integer("sphere_dimension", config.sphere_dimension, 2)
     for name, size in (("num_samples", samples), ("num_features", features)):
         if size is not None:
-            _require_integer(name, size, 1)
-    number = isinstance(ridge, int | float) and not isinstance(ridge, bool)
-    if not (number and math.isfinite(ridge) and ridge >= 0):
-        raise ValueError(f"ridge: {ridge!r}; give a finite number of at least 0")
-    if config.paired not in ("none", "swapped"):
-        raise ValueError(f"paired: {config.paired!r}; give one of none, swapped")
-    if config.dtype not in ("float64", "float32"):
-        raise ValueError(f"dtype: {config.dtype!r}; give one of float64, float32")
+            require_integer(name, size, 1)
+    require_number("ridge", ridge, low=0.0)
+    require_choices(config, paired=("none", "swapped"), dtype=("float64", "float32"))
     if samples is None and features is None:
         raise ValueError("num_samples: None with num_features None leaves nothing random; give one")
     if config.paired == "swapped" and (samples is None or features is None):
@@ -93,11 +84,6 @@ def validate(config: Config) -> None:
             f"ridge: 0 with num_samples = num_features = {samples}: the mean risk is infinite; "
             "give a positive ridge or move the sizes apart"
         )
-
-
-def _require_integer(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}: {value!r}; give an integer of at least {least}")
 
 
 def check_simulation(config: Config) -> None:

@@ -12,7 +12,6 @@ target power, and the classes are merged in blocks of g. The risk is the populat
 error of a superclass's label, the mean over superclasses.
 """
 
-import math
 from typing import Literal, NamedTuple
 
 import equinox as eqx
@@ -21,6 +20,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
+from scalinglab.models.fields import field, require_integer, require_number
 from scalinglab.models.interface import Model, Observable
 from scalinglab.models.linear_solve import with_status
 from scalinglab.models.random_features import infinite_mean as infinite_mean_of
@@ -31,30 +31,25 @@ from scalinglab.models.random_features.sources import SOURCES
 _FEATURES, _INPUTS, _NOISE, _SPECIFIC, _SHARED = 1, 2, 3, 4, 5
 
 
-def _field(default: object, symbol: str, allowed: str, doc: str, *, static: bool = False):
-    metadata = {"symbol": symbol, "range": allowed, "doc": doc}
-    return eqx.field(default=default, static=static, metadata=metadata)
-
-
 class Config(eqx.Module):
     """One regression of merged outputs; sizes, counts of classes and `dtype` are static."""
 
-    num_samples: int = _field(100, "D", ">= 1", "training samples", static=True)
-    num_features: int | None = _field(
+    num_samples: int = field(100, "D", ">= 1", "training samples", static=True)
+    num_features: int | None = field(
         None, "N", ">= 1, or None for infinite", "random features", static=True
     )
-    classes: int = _field(64, "K", ">= 1", "classes, a random teacher each", static=True)
-    superclasses: int = _field(
+    classes: int = field(64, "K", ">= 1", "classes, a random teacher each", static=True)
+    superclasses: int = field(
         64, "n", "a divisor of classes", "outputs after merging; n = K merges nothing", static=True
     )
-    eigenvalue_decay: float = _field(1.5, "a", "> 1", "lambda_i = i^-a")
-    target_decay: float = _field(1.5, "b", "> 1", "power i^-b of each class's own component")
-    shared: float = _field(0.0, "s", "in [0, 1]", "share of the power that all classes have in one")
-    shared_decay: float = _field(2.5, "b_s", "> 1", "power i^-b_s of the common component")
-    dimension: int = _field(600, "M", ">= 1", "modes of the data", static=True)
-    ridge: float = _field(0.0, "rho", ">= 0", "penalty in the (1/D) normalisation")
-    noise_variance: float = _field(0.0, "sigma^2", ">= 0", "label noise of each class's own")
-    dtype: Literal["float64", "float32"] = _field(
+    eigenvalue_decay: float = field(1.5, "a", "> 1", "lambda_i = i^-a")
+    target_decay: float = field(1.5, "b", "> 1", "power i^-b of each class's own component")
+    shared: float = field(0.0, "s", "in [0, 1]", "share of the power that all classes have in one")
+    shared_decay: float = field(2.5, "b_s", "> 1", "power i^-b_s of the common component")
+    dimension: int = field(600, "M", ">= 1", "modes of the data", static=True)
+    ridge: float = field(0.0, "rho", ">= 0", "penalty in the (1/D) normalisation")
+    noise_variance: float = field(0.0, "sigma^2", ">= 0", "label noise of each class's own")
+    dtype: Literal["float64", "float32"] = field(
         "float64", "", "float64 | float32", "arithmetic of the simulation", static=True
     )
 
@@ -65,21 +60,14 @@ class Config(eqx.Module):
 def validate(config: Config) -> None:
     """**Raises:** `ValueError` that names the field, the value and the remedy."""
     for name in ("classes", "superclasses"):
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}: {value!r}; give an integer of at least 1")
+        require_integer(name, getattr(config, name), 1)
     if config.classes % config.superclasses:
         raise ValueError(
             f"superclasses: {config.superclasses} of {config.classes} classes; give a divisor, so "
             "that each superclass has as many classes"
         )
-    shared = config.shared
-    if isinstance(shared, bool) or not isinstance(shared, int | float) or not 0 <= shared <= 1:
-        raise ValueError(f"shared: {shared!r}; give a number in [0, 1]")
-    decay = config.shared_decay
-    number = isinstance(decay, int | float) and not isinstance(decay, bool)
-    if not (number and math.isfinite(decay) and decay > 1):
-        raise ValueError(f"shared_decay: {decay!r}; give a finite number above 1")
+    require_number("shared", config.shared, low=0.0, high=1.0, remedy="give a number in [0, 1]")
+    require_number("shared_decay", config.shared_decay, low=1.0, open_low=True)
     if config.num_samples is None or config.dimension is None:
         raise ValueError("num_samples, dimension: None; give integers of at least 1")
     _as_random_features(config)

@@ -25,6 +25,7 @@ from jax.scipy.special import digamma, erfinv, ndtri
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from scalinglab.models.cone_sampler import THINNING, Counts, cone, effective_draws, stretch
+from scalinglab.models.fields import field, require_choices, require_integer, require_number
 from scalinglab.models.interface import Model, Observable, Status
 
 _TEACHER_FIELDS, _INPUTS, _NEW_FIELDS, _NEW_INPUTS, _CHAINS = 1, 2, 3, 4, 5
@@ -38,11 +39,6 @@ _LEAST_SWEEPS = _STRETCHES * THINNING
 _MEMORY_LIMIT = 2**27
 
 
-def _field(default: object, symbol: str, allowed: str, doc: str, *, static: bool = False):
-    metadata = {"symbol": symbol, "range": allowed, "doc": doc}
-    return eqx.field(default=default, static=static, metadata=metadata)
-
-
 class Config(eqx.Module):
     """One version space; all but `kept_per_dimension` and `keep_fraction` is static.
 
@@ -50,27 +46,27 @@ class Config(eqx.Module):
     trace that it leaves on the shapes of the program.
     """
 
-    kept_per_dimension: float = _field(
+    kept_per_dimension: float = field(
         2.0, "alpha = P/N", "> 0", "kept examples, in units of the dimension"
     )
-    keep_fraction: float = _field(0.2, "f", "(0, 1]", "fraction of an unlimited pool that is kept")
-    rule: Literal["random", "abs_hard", "abs_easy"] = _field(
+    keep_fraction: float = field(0.2, "f", "(0, 1]", "fraction of an unlimited pool that is kept")
+    rule: Literal["random", "abs_hard", "abs_easy"] = field(
         "abs_hard",
         "",
         "random | abs_hard | abs_easy",
         "which examples are kept: at random, or of smallest (hard) or largest (easy) |teacher.x|",
         static=True,
     )
-    dimension: int | None = _field(
+    dimension: int | None = field(
         24, "N", ">= 2, or None for infinite (theory only)", "inputs", static=True
     )
-    sweeps: int = _field(
+    sweeps: int = field(
         2048, "", "a multiple of 64", "sweeps of each chain, after a quarter as many", static=True
     )
-    new_examples: int = _field(
+    new_examples: int = field(
         1024, "", ">= 1", "new kept examples to measure information with", static=True
     )
-    dtype: Literal["float64", "float32"] = _field(
+    dtype: Literal["float64", "float32"] = field(
         "float64", "", "float64 | float32", "arithmetic of the simulation", static=True
     )
     padded_rows: int = eqx.field(init=False, static=True)
@@ -90,24 +86,22 @@ def kept_size(config: Config) -> int:
 
 def validate(config: Config) -> None:
     """**Raises:** `ValueError` that names the field, the value and the remedy."""
-    for name, high in (("kept_per_dimension", math.inf), ("keep_fraction", 1.0)):
-        value = getattr(config, name)
-        number = not isinstance(value, bool) and isinstance(value, int | float)
-        if not (number and math.isfinite(value) and 0 < value <= high):
-            allowed = "> 0" if high == math.inf else f"in (0, {high:g}]"
-            raise ValueError(f"{name}: {value!r}; give a finite number {allowed}")
-    for name, allowed in (
-        ("rule", ("random", "abs_hard", "abs_easy")),
-        ("dtype", ("float64", "float32")),
+    for name, high, allowed in (
+        ("kept_per_dimension", math.inf, "> 0"),
+        ("keep_fraction", 1.0, "in (0, 1]"),
     ):
-        if getattr(config, name) not in allowed:
-            raise ValueError(f"{name}: {getattr(config, name)!r}; give one of {', '.join(allowed)}")
+        require_number(
+            name,
+            getattr(config, name),
+            low=0.0,
+            high=high,
+            open_low=True,
+            remedy=f"give a finite number {allowed}",
+        )
+    require_choices(config, rule=("random", "abs_hard", "abs_easy"), dtype=("float64", "float32"))
     for name, least in (("sweeps", _LEAST_SWEEPS), ("new_examples", 1), ("dimension", 2)):
-        value = getattr(config, name)
-        if name == "dimension" and value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name}: {value!r}; give an integer of at least {least}")
+        if name != "dimension" or config.dimension is not None:
+            require_integer(name, getattr(config, name), least)
     if config.sweeps % _LEAST_SWEEPS:
         raise ValueError(f"sweeps: {config.sweeps}; give a multiple of {_LEAST_SWEEPS}")
     if config.dimension is not None:

@@ -1,9 +1,10 @@
 """The configuration of a pruned perceptron, its sizes, and what it refuses."""
 
-import math
 from typing import Literal, get_args
 
 import equinox as eqx
+
+from scalinglab.models.fields import field, require_choices, require_integer, require_number
 
 Rule = Literal["random", "abs_hard", "abs_easy", "signed_hard", "signed_easy"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -12,11 +13,6 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 MEMORY_LIMIT = 2**28
 # Positions in the pool are 32-bit integers.
 _POOL_LIMIT = 2**31 - 1
-
-
-def _field(default: object, symbol: str, allowed: str, doc: str, *, static: bool = False):
-    metadata = {"symbol": symbol, "range": allowed, "doc": doc}
-    return eqx.field(default=default, static=static, metadata=metadata)
 
 
 class Config(eqx.Module):
@@ -28,14 +24,14 @@ class Config(eqx.Module):
     equal `padded_rows`, whatever their pools, share one compilation.
     """
 
-    samples_per_dimension: float = _field(
+    samples_per_dimension: float = field(
         4.0, "alpha_tot = P_tot/N", "> 0", "examples in the pool, in units of the dimension"
     )
-    keep_fraction: float = _field(0.5, "f", "(0, 1]", "fraction of the pool that is kept")
-    probe_angle_degrees: float = _field(
+    keep_fraction: float = field(0.5, "f", "(0, 1]", "fraction of the pool that is kept")
+    probe_angle_degrees: float = field(
         0.0, "theta", "[0, 90]", "angle between the probe that ranks and the teacher that labels"
     )
-    rule: Rule = _field(
+    rule: Rule = field(
         "abs_hard",
         "",
         " | ".join(RULES),
@@ -43,14 +39,14 @@ class Config(eqx.Module):
         "|probe.x| (abs) or label times probe.x (signed)",
         static=True,
     )
-    dimension: int | None = _field(
+    dimension: int | None = field(
         100,
         "N",
         ">= 2, or None for infinite (theory only)",
         "inputs of the perceptron",
         static=True,
     )
-    dtype: Literal["float64", "float32"] = _field(
+    dtype: Literal["float64", "float32"] = field(
         "float64", "", "float64 | float32", "arithmetic of the simulation", static=True
     )
     padded_rows: int = eqx.field(init=False, static=True)
@@ -73,16 +69,31 @@ def kept_size(config: Config) -> int:
 
 def validate(config: Config) -> None:
     """**Raises:** `ValueError` that names the field, the value and the remedy."""
-    _require_number("samples_per_dimension", config.samples_per_dimension, low=0.0)
-    _require_number("keep_fraction", config.keep_fraction, low=0.0, high=1.0)
-    _require_number(
-        "probe_angle_degrees", config.probe_angle_degrees, low=0.0, high=90.0, closed=True
+    require_number(
+        "samples_per_dimension",
+        config.samples_per_dimension,
+        low=0.0,
+        open_low=True,
+        remedy="give a finite number > 0",
     )
-    for name, allowed in (("rule", RULES), ("dtype", ("float64", "float32"))):
-        if getattr(config, name) not in allowed:
-            raise ValueError(f"{name}: {getattr(config, name)!r}; give one of {', '.join(allowed)}")
+    require_number(
+        "keep_fraction",
+        config.keep_fraction,
+        low=0.0,
+        high=1.0,
+        open_low=True,
+        remedy="give a finite number (0, 1]",
+    )
+    require_number(
+        "probe_angle_degrees",
+        config.probe_angle_degrees,
+        low=0.0,
+        high=90.0,
+        remedy="give a finite number [0, 90]",
+    )
+    require_choices(config, rule=RULES, dtype=("float64", "float32"))
     if config.dimension is not None:
-        _validate_sizes(config)
+        _validate_sizes(config, config.dimension)
 
 
 def check_simulation(config: Config) -> None:
@@ -94,13 +105,14 @@ def check_simulation(config: Config) -> None:
         )
 
 
-def _validate_sizes(config: Config) -> None:
-    dimension = config.dimension
-    if isinstance(dimension, bool) or not isinstance(dimension, int) or dimension < 2:
-        raise ValueError(
-            f"dimension: {dimension!r}; give an integer of at least 2 (teacher and probe span a "
-            "plane), or None for the theory alone"
-        )
+def _validate_sizes(config: Config, dimension: int) -> None:
+    require_integer(
+        "dimension",
+        dimension,
+        2,
+        remedy="give an integer of at least 2 (teacher and probe span a plane), or None for the "
+        "theory alone",
+    )
     pool = config.samples_per_dimension * dimension
     if pool > _POOL_LIMIT:
         raise ValueError(
@@ -120,22 +132,6 @@ def _validate_sizes(config: Config) -> None:
             f"dimension {dimension}, {size / 2**20:.0f} MiB, more than the {MEMORY_LIMIT >> 20} "
             "MiB a simulation may take; lower it, keep_fraction or dimension"
         )
-
-
-def _require_number(
-    name: str, value: object, *, low: float, high: float = math.inf, closed: bool = False
-) -> None:
-    """A finite number in (low, high], or in [low, high] where `closed`."""
-    if (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and low <= value <= high
-        and (closed or value > low)
-    ):
-        return
-    allowed = f"{'[' if closed else '('}{low:g}, {high:g}]" if high < math.inf else f"> {low:g}"
-    raise ValueError(f"{name}: {value!r}; give a finite number {allowed}")
 
 
 def _dimension(config: Config) -> int:

@@ -6,6 +6,8 @@ from typing import Literal, get_args
 import equinox as eqx
 import numpy as np
 
+from scalinglab.models.fields import field, require_choices, require_integer, require_number
+
 from .spectrum import data_trace, learning_rate, mean_kernel_bound
 
 Features = Literal["random", "identity"]
@@ -19,11 +21,6 @@ MEMORY_LIMIT = 2**30
 _STEP_LIMIT = 2**31 - 1
 
 
-def _field(default: object, symbol: str, allowed: str, doc: str, *, static: bool = False):
-    metadata = {"symbol": symbol, "range": allowed, "doc": doc}
-    return eqx.field(default=default, static=static, metadata=metadata)
-
-
 class Config(eqx.Module):
     """One run of SGD; batch size, steps, records, runs, the choices and `dtype` are static.
 
@@ -32,70 +29,70 @@ class Config(eqx.Module):
     proportion to d share one program, at the cost of `pad_to` modes each.
     """
 
-    alpha: float = _field(1.0, "alpha", ">= 0", "data x_j = j^-alpha z_j")
-    beta: float = _field(0.3, "beta", "finite", "target b_j = j^-beta")
-    num_parameters: int = _field(100, "d", ">= 1", "features, the parameters of the model")
-    ambient_dimension: int | None = _field(
+    alpha: float = field(1.0, "alpha", ">= 0", "data x_j = j^-alpha z_j")
+    beta: float = field(0.3, "beta", "finite", "target b_j = j^-beta")
+    num_parameters: int = field(100, "d", ">= 1", "features, the parameters of the model")
+    ambient_dimension: int | None = field(
         400, "v", "> d, or None for infinite (theory only)", "dimension of the data"
     )
-    features: Features = _field(
+    features: Features = field(
         "random",
         "W",
         " | ".join(get_args(Features)),
         "entries N(0, 1/d), or the first d coordinates of the data themselves",
         static=True,
     )
-    batch_size: int = _field(1, "B", ">= 1", "fresh samples a step", static=True)
-    gamma0: float | None = _field(
+    batch_size: int = field(1, "B", ">= 1", "fresh samples a step", static=True)
+    gamma0: float | None = field(
         0.5, "gamma0", "> 0, or None", "learning rate in units of 1/(B * trace of the data)"
     )
-    learning_rate: float | None = _field(
+    learning_rate: float | None = field(
         None, "g", "> 0, or None", "peak rate of the gradient summed over the batch, for gamma0"
     )
-    num_steps: int = _field(10_000, "T", ">= 1", "steps of SGD", static=True)
-    records: int = _field(
+    num_steps: int = field(10_000, "T", ">= 1", "steps of SGD", static=True)
+    records: int = field(
         40, "", "1..T", "recorded steps, near a geometric grid from 1 to T", static=True
     )
-    runs: int = _field(1, "", ">= 1", "runs of SGD on the same features", static=True)
-    noise_variance: float = _field(0.0, "sigma^2", ">= 0", "variance of the label noise")
-    schedule: Schedule = _field(
+    runs: int = field(1, "", ">= 1", "runs of SGD on the same features", static=True)
+    noise_variance: float = field(0.0, "sigma^2", ">= 0", "variance of the label noise")
+    schedule: Schedule = field(
         "constant",
         "g_t",
         " | ".join(get_args(Schedule)),
         "learning rate over its peak",
         static=True,
     )
-    warmup_fraction: float = _field(
+    warmup_fraction: float = field(
         0.0, "", "[0, 1)", "share of the steps in which the rate rises linearly"
     )
-    decay_fraction: float = _field(
+    decay_fraction: float = field(
         0.2, "", "(0, 1]", "last share of the steps, in which 'wsd' decays linearly"
     )
-    final_fraction: float = _field(
+    final_fraction: float = field(
         0.1, "", "(0, 1]", "rate at the end over its peak, of every schedule but 'constant'"
     )
-    decay_stages: int = _field(
+    decay_stages: int = field(
         10, "", ">= 2", "equal parts of 'step_decay', each by one factor below the last"
     )
-    momentum: Momentum = _field(
+    momentum: Momentum = field(
         "none", "", " | ".join(get_args(Momentum)), "momentum of the update", static=True
     )
-    momentum_coefficient: float = _field(
+    momentum_coefficient: float = field(
         0.9, "mu", "[0, 1)", "share of the momentum kept a step, with 'constant'"
     )
-    dana_delta: float = _field(
+    dana_delta: float = field(
         8.0, "delta", "> 0", "DANA forgets delta/(delta + t) of its momentum in step t"
     )
-    dana_decay: float | None = _field(
+    dana_decay: float | None = field(
         None, "kappa", ">= 0, or None", "exponent of 'dana_decaying'; None: 1/(2 alpha)"
     )
-    quantize_bits: int | None = _field(
+    quantize_bits: int | None = field(
         None, "b", "2..24, or None", "bits to which a copy of the weights is rounded", static=True
     )
-    pad_to: int | None = _field(
+    pad_to: int | None = field(
         None, "", ">= d, or None", "array size in place of d, to share a program", static=True
     )
-    dtype: Dtype = _field(
+    dtype: Dtype = field(
         "float64", "", " | ".join(get_args(Dtype)), "arithmetic of the steps", static=True
     )
     padded_parameters: int = eqx.field(init=False, static=True)
@@ -123,26 +120,23 @@ def record_steps(config: Config) -> np.ndarray:
 def validate(config: Config) -> None:
     """**Raises:** `ValueError` that names the field, the value and the remedy."""
     for name in ("num_parameters", "batch_size", "num_steps", "records", "runs"):
-        _require_size(name, getattr(config, name), 1)
-    _require_size("decay_stages", config.decay_stages, 2)
-    _require_number("alpha", config.alpha, low=0.0)
-    _require_number("beta", config.beta, low=-math.inf)
-    _require_number("noise_variance", config.noise_variance, low=0.0)
+        require_integer(name, getattr(config, name), 1)
+    require_integer("decay_stages", config.decay_stages, 2)
+    require_number("alpha", config.alpha, low=0.0)
+    require_number("beta", config.beta, low=-math.inf)
+    require_number("noise_variance", config.noise_variance, low=0.0)
     for name in ("decay_fraction", "final_fraction"):
-        _require_number(name, getattr(config, name), low=0.0, high=1.0, open_low=True)
+        require_number(name, getattr(config, name), low=0.0, high=1.0, open_low=True)
     for name in ("warmup_fraction", "momentum_coefficient"):
-        _require_number(name, getattr(config, name), low=0.0, high=1.0, open_high=True)
-    _require_number("dana_delta", config.dana_delta, low=0.0, open_low=True)
-    for name, allowed in (
-        ("features", Features),
-        ("schedule", Schedule),
-        ("momentum", Momentum),
-        ("dtype", Dtype),
-    ):
-        if getattr(config, name) not in get_args(allowed):
-            raise ValueError(
-                f"{name}: {getattr(config, name)!r}; give one of {', '.join(get_args(allowed))}"
-            )
+        require_number(name, getattr(config, name), low=0.0, high=1.0, open_high=True)
+    require_number("dana_delta", config.dana_delta, low=0.0, open_low=True)
+    require_choices(
+        config,
+        features=get_args(Features),
+        schedule=get_args(Schedule),
+        momentum=get_args(Momentum),
+        dtype=get_args(Dtype),
+    )
     if config.records > config.num_steps:
         raise ValueError(
             f"records: {config.records} of num_steps {config.num_steps}; give at most one a step"
@@ -174,7 +168,7 @@ def check_simulation(config: Config) -> None:
 def _validate_sizes(config: Config) -> None:
     size, dimension = config.num_parameters, config.ambient_dimension
     if dimension is not None:
-        _require_size("ambient_dimension", dimension, 1)
+        require_integer("ambient_dimension", dimension, 1)
         least = size if config.features == "identity" else size + 1
         if dimension < least:
             raise ValueError(
@@ -187,17 +181,15 @@ def _validate_sizes(config: Config) -> None:
             "infinite sums need alpha > 1/2 and alpha + beta > 1/2; give a number"
         )
     if config.pad_to is not None:
-        _require_size("pad_to", config.pad_to, size)
+        require_integer("pad_to", config.pad_to, size)
 
 
 def _validate_options(config: Config) -> None:
     bits = config.quantize_bits
-    if bits is not None and (isinstance(bits, bool) or not isinstance(bits, int)):
-        raise ValueError(f"quantize_bits: {bits!r}; give an integer in 2..24, or None")
-    if bits is not None and not 2 <= bits <= 24:
-        raise ValueError(f"quantize_bits: {bits}; give an integer in 2..24, or None")
+    if bits is not None:
+        require_integer("quantize_bits", bits, 2, 24, remedy="give an integer in 2..24, or None")
     if config.dana_decay is not None:
-        _require_number("dana_decay", config.dana_decay, low=0.0)
+        require_number("dana_decay", config.dana_decay, low=0.0)
     elif config.momentum == "dana_decaying" and config.alpha == 0:
         raise ValueError("dana_decay: None with alpha 0 is infinite; give a number")
 
@@ -205,7 +197,7 @@ def _validate_options(config: Config) -> None:
 def _validate_rate(config: Config) -> None:
     given = [name for name in ("gamma0", "learning_rate") if getattr(config, name) is not None]
     for name in given:
-        _require_number(name, getattr(config, name), low=0.0, open_low=True)
+        require_number(name, getattr(config, name), low=0.0, open_low=True)
     if len(given) != 1:
         state = "both are given" if given else "both are None"
         raise ValueError(f"learning_rate, gamma0: {state}; give one and leave the other None")
@@ -232,26 +224,3 @@ def _padded_dimension(config: Config, size: int) -> int:
     """v in the proportion of the padded d to d, rounded up; 0 where v is infinite."""
     dimension = config.ambient_dimension
     return 0 if dimension is None else -(-dimension * size // config.num_parameters)
-
-
-def _require_size(name: str, value: object, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ValueError(f"{name}: {value!r}; give an integer of at least {low}")
-
-
-def _require_number(
-    name: str,
-    value: object,
-    *,
-    low: float,
-    high: float = math.inf,
-    open_low: bool = False,
-    open_high: bool = False,
-) -> None:
-    if not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value):
-        end = (open_low and value == low) or (open_high and value == high)
-        if low <= value <= high and not end:
-            return
-    ends = f" {'above' if open_low else 'of at least'} {low:g}" if low > -math.inf else ""
-    top = f" and {'below' if open_high else 'at most'} {high:g}" if high < math.inf else ""
-    raise ValueError(f"{name}: {value!r}; give a finite number{ends}{top}")

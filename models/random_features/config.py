@@ -5,53 +5,50 @@ from typing import Literal
 
 import equinox as eqx
 
-
-def _field(default: object, symbol: str, allowed: str, doc: str, *, static: bool = False):
-    metadata = {"symbol": symbol, "range": allowed, "doc": doc}
-    return eqx.field(default=default, static=static, metadata=metadata)
+from scalinglab.models.fields import field, require_choices, require_integer, require_number
 
 
 class Config(eqx.Module):
     """One random-feature regression problem; sizes, `dtype` and the choices are static."""
 
-    num_samples: int | None = _field(
+    num_samples: int | None = field(
         200, "D", ">= 1, or None for infinite", "training samples", static=True
     )
-    num_features: int | None = _field(
+    num_features: int | None = field(
         100, "N", ">= 1, or None for infinite", "random features", static=True
     )
-    eigenvalue_decay: float = _field(1.5, "a", "> 1", "lambda_i = i^-a")
-    target_decay: float = _field(1.5, "b", "> 1", "target power i^-b; b = a is isotropic")
-    dimension: int | None = _field(
+    eigenvalue_decay: float = field(1.5, "a", "> 1", "lambda_i = i^-a")
+    target_decay: float = field(1.5, "b", "> 1", "target power i^-b; b = a is isotropic")
+    dimension: int | None = field(
         600, "M", ">= 1, or None for infinite (theory only)", "modes of the data", static=True
     )
-    ridge: float = _field(0.0, "rho", ">= 0", "penalty in the (1/D) normalisation")
-    noise_variance: float = _field(0.0, "sigma^2", ">= 0", "variance of the label noise")
-    teacher: Literal["fixed", "isotropic"] = _field(
+    ridge: float = field(0.0, "rho", ">= 0", "penalty in the (1/D) normalisation")
+    noise_variance: float = field(0.0, "sigma^2", ">= 0", "variance of the label noise")
+    teacher: Literal["fixed", "isotropic"] = field(
         "fixed",
         "w",
         "fixed | isotropic",
         "one teacher and one noise draw, or both averaged over (independent signs) exactly",
         static=True,
     )
-    tail: Literal["none", "averaged"] = _field(
+    tail: Literal["none", "averaged"] = field(
         "none",
         "i > M",
         "none | averaged",
         "modes beyond M: absent, or replaced by their mean action (one size infinite)",
         static=True,
     )
-    paired: Literal["none", "infinite_samples", "infinite_features", "swapped"] = _field(
+    paired: Literal["none", "infinite_samples", "infinite_features", "swapped"] = field(
         "none",
         "",
         "none | infinite_samples | infinite_features | swapped",
         "second problem solved on the same draw, and the difference to it",
         static=True,
     )
-    replicates: int = _field(
+    replicates: int = field(
         1, "R", ">= 1", "R feature sets crossed with R data sets: variances", static=True
     )
-    dtype: Literal["float64", "float32"] = _field(
+    dtype: Literal["float64", "float32"] = field(
         "float64", "", "float64 | float32", "arithmetic of the simulation", static=True
     )
 
@@ -62,39 +59,21 @@ class Config(eqx.Module):
 def validate(config: Config) -> None:
     """**Raises:** `ValueError` that names the field, the value and the remedy."""
     for name in ("num_samples", "num_features", "dimension"):
-        _require_size(name, getattr(config, name))
-    if config.replicates is None:
-        raise ValueError("replicates: None; give an integer of at least 1")
-    _require_size("replicates", config.replicates)
+        if getattr(config, name) is not None:
+            require_integer(name, getattr(config, name), 1)
+    require_integer("replicates", config.replicates, 1)
     for name in ("eigenvalue_decay", "target_decay"):
-        _require_number(name, getattr(config, name), above=1.0)
+        require_number(name, getattr(config, name), low=1.0, open_low=True)
     for name in ("ridge", "noise_variance"):
-        _require_number(name, getattr(config, name), above=0.0, inclusive=True)
-    choices = {
-        "teacher": ("fixed", "isotropic"),
-        "tail": ("none", "averaged"),
-        "paired": ("none", "infinite_samples", "infinite_features", "swapped"),
-        "dtype": ("float64", "float32"),
-    }
-    for name, allowed in choices.items():
-        if getattr(config, name) not in allowed:
-            raise ValueError(f"{name}: {getattr(config, name)!r}; give one of {', '.join(allowed)}")
+        require_number(name, getattr(config, name), low=0.0)
+    require_choices(
+        config,
+        teacher=("fixed", "isotropic"),
+        tail=("none", "averaged"),
+        paired=("none", "infinite_samples", "infinite_features", "swapped"),
+        dtype=("float64", "float32"),
+    )
     _validate_combinations(config)
-
-
-def _require_size(name: str, value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name}: {value!r}; give an integer of at least 1")
-
-
-def _require_number(name: str, value: object, *, above: float, inclusive: bool = False) -> None:
-    number = not isinstance(value, bool) and isinstance(value, int | float)
-    if number and math.isfinite(value) and (value > above or (inclusive and value == above)):
-        return
-    relation = "of at least" if inclusive else "above"
-    raise ValueError(f"{name}: {value!r}; give a finite number {relation} {above:g}")
 
 
 def _validate_combinations(config: Config) -> None:

@@ -5,16 +5,13 @@ from typing import Literal, get_args
 
 import equinox as eqx
 
+from scalinglab.models.fields import field, require_choices, require_integer, require_number
+
 Frequencies = Literal["power", "linear", "exponential"]
 Value = Literal["uniform02", "uniform01"]
 BiasInit = Literal["zeros", "normal"]
 WeightInit = Literal["unit_rows", "xavier"]
 Dtype = Literal["float32", "float64"]
-
-
-def _field(default: object, symbol: str, allowed: str, doc: str, *, static: bool = False):
-    metadata = {"symbol": symbol, "range": allowed, "doc": doc}
-    return eqx.field(default=default, static=static, metadata=metadata)
 
 
 class Config(eqx.Module):
@@ -26,72 +23,72 @@ class Config(eqx.Module):
     `activation_density` leave on the shapes of the program.
     """
 
-    num_features: int = _field(200, "n", ">= 2", "features of the data", static=True)
-    width: int = _field(20, "m", "1..n", "hidden dimensions that the features share")
-    frequency_decay: float = _field(
+    num_features: int = field(200, "n", ">= 2", "features of the data", static=True)
+    width: int = field(20, "m", "1..n", "hidden dimensions that the features share")
+    frequency_decay: float = field(
         0.0, "alpha", ">= 0", "p_i proportional to i^-alpha, with frequencies 'power'"
     )
-    activation_density: float = _field(
+    activation_density: float = field(
         1.0, "E", "> 0, every p_i <= 1", "mean number of active features, the sum of the p_i"
     )
-    frequencies: Frequencies = _field(
+    frequencies: Frequencies = field(
         "power",
         "p_i",
         " | ".join(get_args(Frequencies)),
         "i^-alpha, n + 1 - i, or exp(-i / frequency_scale), i = 1..n, each normalised to the sum E",
         static=True,
     )
-    frequency_scale: float = _field(
+    frequency_scale: float = field(
         400.0, "", "> 0", "features over which frequencies 'exponential' falls by e"
     )
-    value: Value = _field(
+    value: Value = field(
         "uniform02",
         "v",
         " | ".join(get_args(Value)),
         "law of an active feature: uniform on (0, 2) or on (0, 1)",
         static=True,
     )
-    importance_decay: float = _field(
+    importance_decay: float = field(
         1.0, "I_i = decay^(i-1)", "(0, 1]", "weight of each feature in the loss"
     )
-    weight_decay: float = _field(
+    weight_decay: float = field(
         -1.0,
         "gamma",
         "finite",
         "decoupled decay of the weights; negative: a spring that pulls each row's norm to 1",
     )
-    weight_init: WeightInit = _field(
+    weight_init: WeightInit = field(
         "unit_rows",
         "W",
         " | ".join(get_args(WeightInit)),
         "entries normal with variance 1/m, or 2/(n + m)",
         static=True,
     )
-    bias_init: BiasInit = _field(
+    bias_init: BiasInit = field(
         "zeros", "b", " | ".join(get_args(BiasInit)), "zero, or standard normal", static=True
     )
-    batch_size: int = _field(512, "B", ">= 1", "fresh samples a step", static=True)
-    num_steps: int = _field(5000, "T", ">= 1", "steps of Adam", static=True)
-    learning_rate: float = _field(0.02, "eta", "> 0", "peak learning rate of the weights")
-    bias_learning_rate: float = _field(
+    batch_size: int = field(512, "B", ">= 1", "fresh samples a step", static=True)
+    num_steps: int = field(5000, "T", ">= 1", "steps of Adam", static=True)
+    learning_rate: float = field(0.02, "eta", "> 0", "peak learning rate of the weights")
+    bias_learning_rate: float = field(
         1.0, "", "> 0", "learning rate of the biases, in units of that of the weights"
     )
-    warmup_fraction: float = _field(
+    warmup_fraction: float = field(
         0.1, "", "[0, 1]", "share of the steps in which the learning rate rises linearly"
     )
-    final_fraction: float = _field(
+    final_fraction: float = field(
         0.05,
         "",
         "[0, 1]",
         "learning rate at the end of the cosine, over its peak; 1: constant",
     )
-    adam_epsilon: float = _field(
+    adam_epsilon: float = field(
         1e-15, "", "> 0", "Adam's epsilon; rare features freeze below gradients of this size"
     )
-    evaluation_samples: int = _field(
+    evaluation_samples: int = field(
         65536, "", ">= 64", "fresh stratified samples that estimate the loss", static=True
     )
-    dtype: Dtype = _field(
+    dtype: Dtype = field(
         "float32", "", " | ".join(get_args(Dtype)), "arithmetic of the training", static=True
     )
     padded_width: int = eqx.field(init=False, static=True)
@@ -124,8 +121,8 @@ def frequencies(config: Config) -> list[float]:
 def validate(config: Config) -> None:
     """**Raises:** `ValueError` that names the field, the value and the remedy."""
     for name, low in (("num_features", 2), ("width", 1), ("batch_size", 1), ("num_steps", 1)):
-        _require_size(name, getattr(config, name), low)
-    _require_size("evaluation_samples", config.evaluation_samples, 64)
+        require_integer(name, getattr(config, name), low)
+    require_integer("evaluation_samples", config.evaluation_samples, 64)
     if config.width > config.num_features:
         raise ValueError(
             f"width: {config.width} exceeds num_features {config.num_features}; give at most that"
@@ -137,22 +134,20 @@ def validate(config: Config) -> None:
         "bias_learning_rate",
         "adam_epsilon",
     ):
-        _require_number(name, getattr(config, name), low=0.0, open_low=True)
-    _require_number("frequency_decay", config.frequency_decay, low=0.0)
+        require_number(name, getattr(config, name), low=0.0, open_low=True)
+    require_number("frequency_decay", config.frequency_decay, low=0.0)
     for name in ("warmup_fraction", "final_fraction"):
-        _require_number(name, getattr(config, name), low=0.0, high=1.0)
-    _require_number("importance_decay", config.importance_decay, low=0.0, high=1.0, open_low=True)
-    _require_number("weight_decay", config.weight_decay, low=-math.inf)
-    choices = {
-        "frequencies": get_args(Frequencies),
-        "value": get_args(Value),
-        "weight_init": get_args(WeightInit),
-        "bias_init": get_args(BiasInit),
-        "dtype": get_args(Dtype),
-    }
-    for name, allowed in choices.items():
-        if getattr(config, name) not in allowed:
-            raise ValueError(f"{name}: {getattr(config, name)!r}; give one of {', '.join(allowed)}")
+        require_number(name, getattr(config, name), low=0.0, high=1.0)
+    require_number("importance_decay", config.importance_decay, low=0.0, high=1.0, open_low=True)
+    require_number("weight_decay", config.weight_decay, low=-math.inf)
+    require_choices(
+        config,
+        frequencies=get_args(Frequencies),
+        value=get_args(Value),
+        weight_init=get_args(WeightInit),
+        bias_init=get_args(BiasInit),
+        dtype=get_args(Dtype),
+    )
     highest = frequencies(config)[0]
     # The paper's densest setting has p_1 = 1 exactly; rounding may put it an ulp above.
     if highest > 1 + 1e-12:
@@ -160,23 +155,6 @@ def validate(config: Config) -> None:
             f"activation_density: {config.activation_density!r} gives the most frequent feature a "
             f"probability of {highest:.4g}; give at most {config.activation_density / highest:.6g}"
         )
-
-
-def _require_size(name: str, value: object, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ValueError(f"{name}: {value!r}; give an integer of at least {low}")
-
-
-def _require_number(
-    name: str, value: object, *, low: float, high: float = math.inf, open_low: bool = False
-) -> None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        inside = low <= value <= high and not (open_low and value == low)
-        if inside and math.isfinite(value):
-            return
-    ends = f"{'above' if open_low else 'of at least'} {low:g}" if low > -math.inf else ""
-    top = f" and at most {high:g}" if high < math.inf else ""
-    raise ValueError(f"{name}: {value!r}; give a finite number {ends}{top}".rstrip())
 
 
 def _rung(value: int | float) -> int:
