@@ -76,6 +76,11 @@ def _curve(fixed: Mapping[str, Any], rows: list[Any], along: str) -> Curve:
     return Curve(fixed, x, **columns, kind=rows[0].kind, seeds=rows[0].seeds)
 
 
+def mean_and_error(values: np.ndarray) -> tuple[Any, Any]:
+    """Mean and standard error over the last axis, the seeds; one that is NaN makes both NaN."""
+    return values.mean(axis=-1), values.std(axis=-1, ddof=1) / math.sqrt(values.shape[-1])
+
+
 def fit_window(curve: Curve, low: float, high: float = math.inf) -> PowerLawFit:
     """The power law through the measured points of a window, weighted by their standard errors."""
     inside = curve.within(low, high)

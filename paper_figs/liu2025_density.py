@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from scalinglab.experiments.curves import mean_and_error
 from scalinglab.experiments.superposition.activation_density import (
     Densities,
     densities,
-    mean_and_error,
 )
 
 from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from scalinglab.experiments.curves import mean_and_error
 from scalinglab.experiments.superposition.superposition_scaling import (
     Trained,
     Weak,
     config_of,
     graded_points,
-    mean_and_error,
     seed_slopes,
     slope_errors,
     slopes,

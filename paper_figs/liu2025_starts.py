@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from scalinglab.experiments.curves import mean_and_error
 from scalinglab.experiments.superposition.bias_initialisation import (
     Starts,
     features_of,
-    mean_and_error,
     starts,
 )
 

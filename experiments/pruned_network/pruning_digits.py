@@ -21,6 +21,7 @@ import numpy as np
 import xarray as xr
 
 from scalinglab.experiments.claims import Claim, claim
+from scalinglab.experiments.curves import mean_and_error
 from scalinglab.experiments.engine import Sweep
 from scalinglab.experiments.experiment import Experiment, Size
 from scalinglab.models import pruned_network as model
@@ -99,7 +100,7 @@ def measured(dataset: xr.Dataset, name: str) -> Measured:
     values = dataset[name].transpose("pool_size", "keep_fraction", "seed").values
     if not np.isfinite(values).all():
         raise ValueError(f"{name}: {int(np.sum(~np.isfinite(values)))} lanes failed")
-    return Measured(values.mean(axis=2), values.std(axis=2, ddof=1) / np.sqrt(values.shape[2]))
+    return Measured(*mean_and_error(values))
 
 
 def analyse(datasets: Mapping[str, xr.Dataset]) -> tuple[Claim, ...]:
@@ -139,8 +140,7 @@ def _control_claim(dataset: xr.Dataset) -> Claim:
         "Two halves chosen blindly are equally good.",
         "exchangeability of the two kept sets",
         "random: test error, easy - hard, mean over n and f",
-        lanes.mean(),
-        lanes.std(ddof=1) / np.sqrt(lanes.size),
+        *mean_and_error(lanes),
         0.0,
         "exact",
         f"n = {pools[0]:g}..{pools[-1]:g}",

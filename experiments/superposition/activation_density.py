@@ -22,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 from scalinglab.experiments.claims import Claim, claim
+from scalinglab.experiments.curves import mean_and_error
 from scalinglab.experiments.engine import Sweep, config_from
 from scalinglab.experiments.experiment import Experiment, Size
 from scalinglab.models import superposition as model
@@ -110,11 +111,6 @@ def densities(dataset: xr.Dataset) -> Densities:
 
     estimate = np.array([[core(e, m) for m in width] for e in density])
     return Densities(density, width.astype(float), loss, estimate)
-
-
-def mean_and_error(values: np.ndarray) -> tuple[Any, Any]:
-    """Over the last axis, the seeds."""
-    return values.mean(axis=-1), values.std(axis=-1, ddof=1) / math.sqrt(values.shape[-1])
 
 
 def analyse(datasets: Mapping[str, xr.Dataset]) -> tuple[Claim, ...]:

@@ -23,6 +23,7 @@ import numpy as np
 import xarray as xr
 
 from scalinglab.experiments.claims import Claim, claim
+from scalinglab.experiments.curves import mean_and_error
 from scalinglab.experiments.engine import Sweep
 from scalinglab.experiments.experiment import Experiment, Size
 from scalinglab.models import superposition as model
@@ -98,11 +99,6 @@ def starts(dataset: xr.Dataset) -> Starts:
 def features_of(dataset: xr.Dataset) -> int:
     """n."""
     return int(json.loads(dataset.attrs["config"])["num_features"])
-
-
-def mean_and_error(values: np.ndarray) -> tuple[Any, Any]:
-    """Over the last axis, the seeds."""
-    return values.mean(axis=-1), values.std(axis=-1, ddof=1) / math.sqrt(values.shape[-1])
 
 
 def analyse(datasets: Mapping[str, xr.Dataset]) -> tuple[Claim, ...]:

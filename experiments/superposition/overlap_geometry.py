@@ -22,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 from scalinglab.experiments.claims import Claim, claim
+from scalinglab.experiments.curves import mean_and_error
 from scalinglab.experiments.engine import Sweep
 from scalinglab.experiments.experiment import Experiment, Size
 from scalinglab.models import superposition as model
@@ -111,9 +112,9 @@ def geometry(dataset: xr.Dataset) -> Geometry:
         width * lanes["mean_squared_overlap"].values.mean(axis=1),
         width * squares.mean(axis=1),
         width * bound.mean(axis=1),
-        _mean(squares / bound),
-        _mean(lanes["overlap_mean_live"].values * (1 - count)),
-        _mean(lanes["overlap_skew_live"].values / skew),
+        mean_and_error(squares / bound),
+        mean_and_error(lanes["overlap_mean_live"].values * (1 - count)),
+        mean_and_error(lanes["overlap_skew_live"].values / skew),
     )
 
 
@@ -123,10 +124,6 @@ def _welch(count: int, width: int) -> float:
 
 def _skew(count: int, width: int) -> float:
     return theory.least_skewness(count, width) if count > width + 1 else float("nan")
-
-
-def _mean(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return values.mean(axis=1), values.std(axis=1, ddof=1) / np.sqrt(values.shape[1])
 
 
 def analyse(datasets: Mapping[str, xr.Dataset]) -> tuple[Claim, ...]:
@@ -186,8 +183,7 @@ def _inverse_width_claim(dataset: xr.Dataset, name: str) -> Claim:
         "The mean squared overlap of all rows is about 1/m.",
         f"{PAPER}, Fig. 6d",
         f"m mean rho^2 of all rows, biases start {'normal' if name == 'normal' else 'at zero'}",
-        values.mean(),
-        values.std(ddof=1) / np.sqrt(len(values)),
+        *mean_and_error(values),
         1.0,
         "heuristic",
         f"m = {width:g}, n = {features_of(dataset)}",

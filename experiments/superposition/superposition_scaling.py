@@ -30,6 +30,7 @@ import numpy as np
 import xarray as xr
 
 from scalinglab.experiments.claims import Claim, claim
+from scalinglab.experiments.curves import mean_and_error
 from scalinglab.experiments.engine import Sweep, config_from
 from scalinglab.experiments.experiment import Experiment, Size
 from scalinglab.models import superposition as model
@@ -162,12 +163,6 @@ def _lanes(dataset: xr.Dataset, decay: float, name: str) -> np.ndarray:
     if not np.isfinite(values).all():
         raise ValueError(f"{name}: {int(np.sum(~np.isfinite(values)))} lanes failed")
     return values
-
-
-def mean_and_error(values: np.ndarray) -> tuple[Any, Any]:
-    """Over the last axis, the seeds."""
-    error = values.std(axis=-1, ddof=1) / math.sqrt(values.shape[-1])
-    return values.mean(axis=-1), error
 
 
 def seed_slopes(width: np.ndarray, values: np.ndarray) -> tuple[float, float]:
