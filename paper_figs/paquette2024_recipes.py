@@ -31,12 +31,14 @@ def draw_recipes(datasets: Datasets) -> Drawing:
         _coverage(axes[0, 2], found)
         axes[0, 0].legend(loc="upper left", fontsize=7)
         grid = found[0][0]
+        failed = sum(one.failed for _, all_ in found for one in all_)
         figure.supxlabel(
             f"window f = {grid.levels[0]:g}..{grid.levels[-1]:g}, d = {grid.size.min():g}.."
             f"{grid.size.max():g}, gamma0 = {GAMMA0:g};  open points: the recipe on SGD, error by "
             "resampling;  crosses: on the deterministic equivalent;\nblack: true minimum of the "
             "equivalent in the window;  grey: asymptotic table;  right: "
-            f"{REPLICATES} copies of the equivalent with {NOISE:.0%} noise, binomial errors",
+            f"{REPLICATES} copies of the equivalent with {NOISE:.0%} noise, binomial errors, "
+            f"{failed} without an interval",
             fontsize=7.5,
         )
     pairs = [(grid, one) for grid, all_ in found for one in all_]
@@ -71,11 +73,10 @@ def _coverage(axis: Any, found: list[tuple[Grid, tuple[Outcome, ...]]]) -> None:
     axis.axhline(95.0, color="0.6", linewidth=0.8, zorder=0)
     for place, (_, all_) in enumerate(found):
         for i, one in enumerate(all_):
-            error = np.sqrt(max(one.coverage * (1 - one.coverage), 1 / REPLICATES) / REPLICATES)
             axis.errorbar(
                 [place + _OFFSETS[i]],
                 [100 * one.coverage],
-                yerr=[100 * error],
+                yerr=[100 * one.coverage_error],
                 fmt=MARKERS[i],
                 color=COLORS[i],
                 markerfacecolor="white",
@@ -107,5 +108,6 @@ def _row(grid: Grid, one: Outcome, name: str) -> dict[str, Any]:
         "truth": getattr(truth_of(grid), name),
         "limit": float(getattr(compute_optimal_exponents(grid.alpha, grid.beta), name)),
         "coverage_of_xi": one.coverage,
+        "copies_without_interval": one.failed,
         "kind": "heuristic",
     }

@@ -46,6 +46,19 @@ def test_all_recipes_recover_additive_risks():
         close(found[recipe][0].value, [0.6 / 1.4, 0.48 / 1.4], rtol=tolerance)
 
 
+def test_copies_without_an_interval_are_not_misses():
+    """Risks whose least value is at the smallest size leave recipe 2 without an optimum."""
+    grid = approaches._grid(additive_ladder(0.8, 0.6))
+    found = [approaches._attempt(approaches._isoflop, grid, x) for x in (grid.risk, grid.size)]
+    assert np.isfinite(found[0].low)
+    assert np.isnan(found[1].low)
+    pair = found[0].value
+    one = approaches.Outcome("2 isoFLOP", pair, pair, pair, 30, 40)
+    assert (one.coverage, one.failed) == (0.75, approaches.REPLICATES - 40)
+    assert one.coverage_error == pytest.approx(np.sqrt(0.75 * 0.25 / 40))
+    assert np.isnan(one._replace(covered=0, answered=0).coverage)
+
+
 def test_features_of_a_ladder_are_nested():
     """The features of d = 4 are, but for their scale, the first columns of those of d = 8."""
     wide = model.draw(model.Config(num_parameters=8, ambient_dimension=32), key=jr.key(3)).features
