@@ -40,6 +40,13 @@ MODELS: tuple[Entry, ...] = (
         "ridge regression of many outputs, merged into superclasses",
         _BAHRI,
     ),
+    Entry(
+        "interpolation",
+        "scalinglab.models.interpolation",
+        "scalinglab.theory.interpolation",
+        "nearest-neighbour and piecewise-linear interpolation of a smooth function",
+        _BAHRI,
+    ),
 )
 
 EXPERIMENTS: tuple[Entry, ...] = (
