@@ -18,7 +18,7 @@ from .bahri2021_joint import draw_joint_risk
 from .bahri2021_optimal_noise import draw_optimal_noise
 from .bahri2021_sphere import draw_sphere_amplitude, draw_sphere_features
 from .bahri2021_superclass import draw_superclass
-from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, Figure, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, Figure, canvas, plain_ticks
 
 _TITLES = {
     "variance_data": (
@@ -103,8 +103,7 @@ def _points(axis: Any, curve: Curve, index: int, label: str) -> None:
 
 
 def _power_of_two_ticks(axis: Any, sizes: np.ndarray) -> None:
-    axis.set_xticks(sizes, [f"{x:g}" for x in sizes])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, sizes)
 
 
 def _rows(panel: str, curve: Curve, extra: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from scalinglab.experiments.random_features.variance_decomposition import (
     theory_lines,
 )
 
-from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas, plain_ticks
 
 _LABELS = {
     "bias_squared": r"bias$^2$",
@@ -43,8 +43,7 @@ def draw_decomposition(datasets: Datasets) -> Drawing:
             title=rf"Through the peak, ridge $10^{{{round(np.log10(RIDGE))}}}$",
         )
         ticks = [x for x in scan["test_risk"].x if x not in (samples * 7 / 8, samples * 7 / 6)]
-        left.set_xticks(ticks, [f"{x:g}" for x in ticks])
-        left.set_xticks([], minor=True)
+        plain_ticks(left, ticks)
         peak = term_curves(sweeps["peak"], "ridge")
         ridge = np.geomspace(peak["test_risk"].x[0], peak["test_risk"].x[-1], 81)
         at_peak = theory_lines(base, features=np.full(ridge.shape, float(samples)), ridge=ridge)

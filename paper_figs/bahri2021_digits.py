@@ -8,7 +8,7 @@ from scalinglab.experiments.curves import Curve, fit_window
 from scalinglab.experiments.random_features import digits
 from scalinglab.theory import digits as theory
 
-from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas, plain_ticks
 
 _DRAWN_MODES = 60
 _PANELS = {
@@ -111,8 +111,7 @@ def _learning_curves(axis: Any, name: str, found: tuple[Curve, ...]) -> list[dic
         columns = zip(curve.x, curve.mean, curve.stderr, curve.predicted, strict=True)
         rows += [_row(name, pool, *values, exponent, predicted) for values in columns]
     axis.set(xscale="log", yscale="log", title=title, xlabel=x_label, ylabel=y_label)
-    axis.set_xticks(found[0].x, [f"{x:g}" for x in found[0].x])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, found[0].x)
     axis.legend(loc="lower left")
     return rows
 

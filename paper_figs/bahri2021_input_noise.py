@@ -14,7 +14,7 @@ from scalinglab.experiments.random_features.input_noise import (
     theory_line,
 )
 
-from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas, plain_ticks
 
 # Where the clean inputs stand on the logarithmic axis of the noise.
 _ZERO = 1e-5
@@ -75,8 +75,7 @@ def _finish_curves(axis: Any, sizes: np.ndarray) -> None:
         ylabel=r"test risk $L(D)$ on noisy inputs",
         title=r"Noise of variance $\tau$ on the inputs",
     )
-    axis.set_xticks(sizes, [f"{x:g}" for x in sizes])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, sizes)
     ticks = (0.1, 0.2, 0.5, 1, 2)
     axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.set_yticks([], minor=True)

@@ -11,7 +11,7 @@ from scalinglab.experiments.curves import Curve, fit_window
 from scalinglab.experiments.sphere_features import sphere_features as sphere
 from scalinglab.theory import sphere_features as theory
 
-from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas, plain_ticks
 
 _DRAWN = (2, 3, 4)
 _LATE = (1e5, 1e6)
@@ -97,8 +97,7 @@ def _learning_curves(axis: Any, found: Mapping[str, tuple[Curve, ...]]) -> list[
         xlabel="finite size $m$:  samples $D$ or features $N$",
         ylabel="test risk (zero predictor: $1/(2(q+1))$)",
     )
-    axis.set_xticks(x, [f"{size:g}" for size in x])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, x)
     low, high = axis.get_ylim()
     axis.set_ylim(low / 60, high)
     axis.legend(loc="lower left", fontsize=6.8)
@@ -198,9 +197,7 @@ def _exponent_row(curve: Curve, series: str) -> dict[str, Any]:
 
 
 def _dimension_ticks(axis: Any, found: tuple[Curve, ...]) -> None:
-    ticks = [_of(curve) for curve in found]
-    axis.set_xticks(ticks, [str(tick) for tick in ticks])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, [_of(curve) for curve in found])
 
 
 def _ratios(axis: Any, found: tuple[Curve, ...]) -> list[dict[str, Any]]:
@@ -232,8 +229,7 @@ def _ratios(axis: Any, found: tuple[Curve, ...]) -> list[dict[str, Any]]:
         xlabel="training samples $D$",
         ylabel="simulated risk / theory",
     )
-    axis.set_xticks(curve.x, [f"{size:g}" for size in curve.x])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, curve.x)
     axis.legend(loc="upper left", ncols=3, title="shaded: averaged at right", title_fontsize=7.5)
     axis.set_ylim(0.95, 1.15 * max(row["mean"] + row["stderr"] for row in rows))
     return rows

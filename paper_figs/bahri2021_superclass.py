@@ -14,7 +14,7 @@ from scalinglab.experiments.random_features.superclass import (
     theory_line,
 )
 
-from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas, plain_ticks
 
 _TITLES = {
     "independent": "Independent classes",
@@ -79,8 +79,7 @@ def _curves(axis: Any, family: str, found: tuple[Merged, ...], modes: int) -> No
         ylabel="test risk of a superclass's mean label",
         title=_TITLES[family],
     )
-    axis.set_xticks(sizes, [f"{x:g}" for x in sizes])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, sizes)
 
 
 def _exponents(axis: Any, index: int, family: str, found: tuple[Merged, ...]) -> None:
@@ -109,8 +108,7 @@ def _finish_exponents(axis: Any, counts: list[int]) -> None:
         title="The exponent",
     )
     axis.set_ylim(bottom=0)
-    axis.set_xticks(counts, [str(count) for count in counts])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, counts)
     axis.legend(loc="lower left")
 
 

@@ -15,7 +15,7 @@ from scalinglab.experiments.superposition.toy_geometry import (
 )
 from scalinglab.theory import superposition as theory
 
-from .figure import COLORS, MARKERS, Datasets, Drawing, Figure, canvas
+from .figure import COLORS, MARKERS, Datasets, Drawing, Figure, canvas, plain_ticks
 
 
 def draw_geometry(datasets: Datasets) -> Drawing:
@@ -105,8 +105,7 @@ def _phases(axis: Any, found: Pairs) -> list[dict[str, Any]]:
         title="Two features in one dimension",
         ylim=(found.ratio[0] / 8, 1.3 * found.ratio[-1]),
     )
-    axis.set_xticks(found.chance, [f"{share:g}" for share in found.chance])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, found.chance)
     axis.legend(loc="lower right", ncols=2)
     boundary = [theory.phase_boundary(chance) for chance in found.chance.tolist()]
     return [
@@ -143,8 +142,7 @@ def _polygons(axis: Any, dataset: xr.Dataset) -> list[dict[str, Any]]:
         ylabel="loss $L/s$",
         title="Five features in the plane",
     )
-    axis.set_xticks(shares, [f"{share:g}" for share in shares])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, shares)
     axis.legend(loc="lower right")
     losses = zip(shares, trained, pentagon, digons, strict=True)
     return [_row("polygon", s, 5, loss, min(one, two)) for s, loss, one, two in losses]

@@ -10,7 +10,7 @@ from scalinglab.experiments.superposition.activation_density import (
     densities,
 )
 
-from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas, plain_ticks
 
 
 def draw_density(datasets: Datasets) -> Drawing:
@@ -60,8 +60,7 @@ def _series(axis: Any, index: int, x: Any, y: Any, error: Any, label: str, line:
 
 def _finish(axis: Any, ticks: np.ndarray, label: str, title: str) -> None:
     axis.set(xscale="log", yscale="log", xlabel=label, ylabel="loss $L$")
-    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, ticks)
     low, high = axis.get_ylim()
     # Room for the legend below the lowest curve.
     axis.set_ylim(low * (low / high) ** 0.35, high)

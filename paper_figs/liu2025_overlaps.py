@@ -6,7 +6,7 @@ import numpy as np
 
 from scalinglab.experiments.superposition.overlap_geometry import Geometry, features_of, geometry
 
-from .figure import COLORS, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, MARKERS, Datasets, Drawing, canvas, plain_ticks
 
 _STARTS = {"zeros": "biases start at zero", "normal": "normal biases"}
 _RATIOS = {
@@ -116,8 +116,7 @@ def _ratios(axis: Any, found: Geometry, features: int) -> None:
 
 def _widths(axis: Any, widths: np.ndarray) -> None:
     axis.set(xscale="log", xlabel="width $m$")
-    axis.set_xticks(widths, [f"{width:g}" for width in widths])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, widths)
 
 
 def _rows(name: str, found: Geometry) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from scalinglab.experiments.superposition.random_frames import LOSSES, constant_
 from scalinglab.models import random_frame as model
 from scalinglab.theory import random_frame as theory
 
-from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas, plain_ticks
 
 
 def draw_random_frames(datasets: Datasets) -> Drawing:
@@ -84,8 +84,7 @@ def _finish(axes: Any, sweeps: Any) -> None:
         ylabel="$m\\,L$",
         title=f"Frozen random frames, $n={_features(sweeps['large'])}$, $E=1$",
     )
-    left.set_xticks(widths, [f"{width:g}" for width in widths])
-    left.set_xticks([], minor=True)
+    plain_ticks(left, widths)
     left.set_ylim(bottom=0)
     left.legend(loc="lower right")
     shares = sweeps["many"]["width"].values / _features(sweeps["many"])

@@ -21,7 +21,7 @@ from scalinglab.experiments.superposition.superposition_scaling import (
 )
 from scalinglab.theory import superposition as theory
 
-from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, DASHES, MARKERS, Datasets, Drawing, canvas, plain_ticks
 
 _NAN = float("nan")
 
@@ -152,8 +152,7 @@ def _slopes(axis: Any, features: int, ladders: Any, lines: Any) -> None:
     )
     axis.set_ylim(bottom=0)
     ticks = [tick for tick in (0.05, 0.1, 0.2, 0.5, 1.0) if x[0] / 1.2 <= tick <= 1.2 * x[-1]]
-    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, ticks)
     axis.legend(loc="lower right")
 
 
@@ -192,8 +191,7 @@ def _weak(axis: Any, ladders: tuple[Weak, ...]) -> None:
 
 def _log_axes(axis: Any, widths: np.ndarray, label: str, title: str) -> None:
     axis.set(xscale="log", yscale="log", xlabel="width $m$", ylabel=label, title=title)
-    axis.set_xticks(widths, [f"{width:g}" for width in widths])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, widths)
 
 
 def _rows(ladder: Trained, line: Any) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from scalinglab.experiments.superposition.bias_initialisation import (
     starts,
 )
 
-from .figure import COLORS, MARKERS, Datasets, Drawing, canvas
+from .figure import COLORS, MARKERS, Datasets, Drawing, canvas, plain_ticks
 
 _LABELS = {"zeros": "from zero", "normal": "normal"}
 
@@ -69,8 +69,7 @@ def _losses(axis: Any, found: dict[str, Starts]) -> None:
         ylabel="loss $L$",
         title=f"After {found['zeros'].budgets[-1]:g} steps",
     )
-    axis.set_xticks(widths, [f"{width:g}" for width in widths])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, widths)
     axis.legend(loc="lower left", title="biases", title_fontsize=7.5)
 
 
@@ -86,8 +85,7 @@ def _exponents(axis: Any, found: dict[str, Starts]) -> None:
 
 def _budgets(axis: Any, budgets: np.ndarray) -> None:
     axis.set(xscale="log", xlabel="steps of training")
-    axis.set_xticks(budgets, [f"{steps:g}" for steps in budgets])
-    axis.set_xticks([], minor=True)
+    plain_ticks(axis, budgets)
 
 
 def _rows(name: str, found: Starts) -> list[dict[str, Any]]:
