@@ -34,6 +34,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
+from scalinglab.models.digit_images import ALPAYDIN
 from scalinglab.models.fields import field, require_choices, require_integer, require_number
 from scalinglab.models.interface import Model, Observable
 from scalinglab.models.linear_solve import inverse_factor, with_status
@@ -304,11 +305,6 @@ MODEL = Model(
   volume    = {22},
   year      = {2009},
 }""",
-        "alpaydin1998": """@misc{alpaydin1998,
-  title  = {Optical recognition of handwritten digits},
-  author = {Alpaydin, Ethem and Kaynak, Cenk},
-  year   = {1998},
-  note   = {UCI Machine Learning Repository, doi:10.24432/C50P49},
-}""",
+        "alpaydin1998": ALPAYDIN,
     },
 )

@@ -27,6 +27,8 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from scalinglab.models import pruning_scores as scores
+from scalinglab.models.data_pruning.sources import SOURCES
+from scalinglab.models.digit_images import ALPAYDIN
 from scalinglab.models.interface import Model, Observable
 from scalinglab.models.linear_solve import with_status
 from scalinglab.models.pruned_network_config import CHECKPOINT, IMAGES, POOL
@@ -344,15 +346,7 @@ MODEL = Model(
         "m": "probe_size",
     },
     sources={
-        "sorscher2022": """@inproceedings{sorscher2022,
-  title     = {Beyond neural scaling laws: beating power law scaling via data pruning},
-  author    = {Sorscher, Ben and Geirhos, Robert and Shekhar, Shashank and Ganguli, Surya
-               and Morcos, Ari S.},
-  booktitle = {Advances in Neural Information Processing Systems},
-  volume    = {35},
-  year      = {2022},
-  note      = {arXiv:2206.14486},
-}""",
+        "sorscher2022": SOURCES["sorscher2022"],
         "paul2021": """@inproceedings{paul2021,
   title     = {Deep learning on a data diet: finding important examples early in training},
   author    = {Paul, Mansheej and Ganguli, Surya and Dziugaite, Gintare Karolina},
@@ -369,11 +363,6 @@ MODEL = Model(
   year      = {2019},
   note      = {arXiv:1812.05159},
 }""",
-        "alpaydin1998": """@misc{alpaydin1998,
-  title  = {Optical recognition of handwritten digits},
-  author = {Alpaydin, Ethem and Kaynak, Cenk},
-  year   = {1998},
-  note   = {UCI Machine Learning Repository, doi:10.24432/C50P49},
-}""",
+        "alpaydin1998": ALPAYDIN,
     },
 )

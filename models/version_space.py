@@ -25,6 +25,7 @@ from jax.scipy.special import digamma, erfinv, ndtri
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from scalinglab.models.cone_sampler import THINNING, Counts, cone, effective_draws, stretch
+from scalinglab.models.data_pruning.sources import SOURCES
 from scalinglab.models.fields import field, require_choices, require_integer, require_number
 from scalinglab.models.interface import Model, Observable, Status
 
@@ -261,15 +262,6 @@ def _with_status(observables: dict[str, Array]) -> dict[str, Array]:
     return {**kept, "status": status}
 
 
-_SOURCES = {
-    "sorscher2022": """@inproceedings{sorscher2022,
-  title={Beyond neural scaling laws: beating power law scaling via data pruning},
-  author={Sorscher, Ben and Geirhos, Robert and Shekhar, Shashank and Ganguli, Surya and
-          Morcos, Ari S.},
-  booktitle={Advances in Neural Information Processing Systems}, year={2022},
-  eprint={2206.14486}, archivePrefix={arXiv}}"""
-}
-
 MODEL = Model(
     name="version-space",
     summary="the version space of a perceptron on pruned data, sampled uniformly",
@@ -313,5 +305,5 @@ MODEL = Model(
         "q": "replica_overlap",
         "I": "information",
     },
-    sources=_SOURCES,
+    sources={"sorscher2022": SOURCES["sorscher2022"]},
 )
