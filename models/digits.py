@@ -34,7 +34,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from scalinglab.models.digit_images import ALPAYDIN
+from scalinglab.models.digit_images import ALPAYDIN, raw_digits
 from scalinglab.models.fields import field, require_choices, require_integer, require_number
 from scalinglab.models.interface import Model, Observable
 from scalinglab.models.linear_solve import inverse_factor, with_status
@@ -117,14 +117,7 @@ def check_simulation(config: Config) -> None:
 @functools.cache
 def _pixels() -> np.ndarray:
     """The raw images (1797, 8, 8) with values 0..16, in the file's order."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise ValueError(
-            "digits: the images come with scikit-learn, which is not installed; "
-            "pip install scalinglab[data]"
-        ) from None
-    return np.asarray(load_digits().images, np.float64)
+    return raw_digits("digits")[0]
 
 
 def pooled(pixels: Float[np.ndarray, "images side side"], pool: int) -> np.ndarray:

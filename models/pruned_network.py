@@ -28,7 +28,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from scalinglab.models import pruning_scores as scores
 from scalinglab.models.data_pruning.sources import SOURCES
-from scalinglab.models.digit_images import ALPAYDIN
+from scalinglab.models.digit_images import ALPAYDIN, raw_digits
 from scalinglab.models.interface import Model, Observable
 from scalinglab.models.linear_solve import with_status
 from scalinglab.models.pruned_network_config import CHECKPOINT, IMAGES, POOL
@@ -70,16 +70,8 @@ def labelled_images() -> tuple[np.ndarray, np.ndarray]:
     **Source:** the UCI 'Optical Recognition of Handwritten Digits' test set, as bundled with
     scikit-learn.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise ValueError(
-            "pruned-network: the images come with scikit-learn, which is not installed; "
-            "pip install scalinglab[data]"
-        ) from None
-    found = load_digits()
-    images = np.asarray(found.data, np.float64) / 16
-    labels = np.asarray(found.target, np.int32)
+    pixels, labels = raw_digits("pruned-network")
+    images = pixels.reshape(IMAGES, _INPUTS) / 16
     for array in (images, labels):
         array.flags.writeable = False
     return images, labels
