@@ -41,6 +41,13 @@ MODELS: tuple[Entry, ...] = (
         _BAHRI,
     ),
     Entry(
+        "finite-width",
+        "scalinglab.models.finite_width",
+        "scalinglab.theory.finite_width",
+        "a network of finite width and its linearisation, trained from the same start",
+        f"{_BAHRI} Fig. 1a",
+    ),
+    Entry(
         "interpolation",
         "scalinglab.models.interpolation",
         "scalinglab.theory.interpolation",
