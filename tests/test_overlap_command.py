@@ -106,6 +106,9 @@ def test_the_joint_fit_of_families(capsys, tmp_path):
 
 def test_bad_files_are_one_line(refusal, tmp_path, matrix):
     assert "FILE: missing" in refusal("overlap")
+    losses = str(tmp_path / "losses.csv")
+    message = refusal("overlap", "--losses", losses, "--tensor", "lm_head")
+    assert "--tensor: lm_head: there is no matrix" in message
     assert "no such file" in refusal("overlap", str(tmp_path / "no.npy"))
     text = tmp_path / "a.txt"
     text.write_text("x")

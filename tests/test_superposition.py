@@ -11,6 +11,7 @@ import numpy as np
 import optax
 import pytest
 
+from scalinglab.experiments.engine import Sweep, run_sweep
 from scalinglab.models import Status, superposition
 from scalinglab.models.superposition import data, train
 from scalinglab.models.superposition.threefry import words_of
@@ -250,3 +251,16 @@ def test_a_decayed_network_loses_what_it_does_not_represent():
     found = lanes([config] * 2, 0)
     ratio = found["loss"] / found["unrepresented_loss"]
     assert np.all((ratio > 1.0) & (ratio < 1.15))
+
+
+def test_batches_can_be_shared_across_models():
+    """A decay too small to matter leaves two models one, if and only if their batches are one."""
+    fields = {"weight_decay": (0.0, 1e-300)}
+    base = changed(weight_decay=0.0)
+    shared = run_sweep(Sweep(superposition, base, fields, seeds=2, common_numbers=True))
+    first, second = shared["row_norm"].transpose("weight_decay", "seed", "feature").values
+    np.testing.assert_array_equal(first, second)
+    assert np.all(first[0] != first[1])
+    apart = run_sweep(Sweep(superposition, base, fields, seeds=2))
+    first, second = apart["row_norm"].transpose("weight_decay", "seed", "feature").values
+    assert np.all(first != second)

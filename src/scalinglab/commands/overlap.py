@@ -28,6 +28,11 @@ def run(arguments: Sequence[str]) -> int:
     options = parser.read(arguments)
     if not options.file and options.losses is None:
         raise UsageError("FILE: missing: give a .npy or .safetensors file, or --losses CSV")
+    if options.tensor is not None and not options.file:
+        raise UsageError(
+            f"--tensor: {options.tensor}: there is no matrix to take it from: give a "
+            ".safetensors FILE too"
+        )
     runtime.start()
     document: dict[str, Any] = {}
     text = []
