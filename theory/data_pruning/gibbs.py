@@ -124,8 +124,12 @@ def gibbs_path(
 
 def free_entropy(a: Scalar, c: Scalar, kept_per_dimension: Scalar, kept: Interval) -> Scalar:
     """S(a, c) of (G1) at any a, c > 0, stationary or not, in nats a dimension."""
-    information = field_moments(a, c, kept).information
-    return c**2 / 2 - jnp.log1p(a**2 + c**2) / 2 - kept_per_dimension * information
+    return _entropy(a, c, kept_per_dimension * field_moments(a, c, kept).information)
+
+
+def _entropy(a: Scalar, c: Scalar, gained: Scalar) -> Scalar:
+    """(G1), given what all kept examples have brought together."""
+    return c**2 / 2 - jnp.log1p(a**2 + c**2) / 2 - gained
 
 
 def _mismatch(logs: Pair, kept: Interval) -> Pair:
@@ -167,7 +171,7 @@ def _outputs(logs: Pair, kept_per_dimension: Scalar, kept: Interval) -> GibbsStu
         information,
         # A rule without an edge does not depend on f.
         jnp.where(jnp.isfinite(kept.edge), gain, 0.0),
-        c**2 / 2 - jnp.log(norm) / 2 - kept_per_dimension * information,
+        _entropy(a, c, kept_per_dimension * information),
     )
     reached = jnp.all(jnp.isfinite(logs))
     finite = jnp.isfinite(information)

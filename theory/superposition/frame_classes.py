@@ -77,11 +77,6 @@ def frame_loss(frame: FrameClasses, laws: Laws, gains: Gains) -> float:
     )
 
 
-def frame_biases(frame: FrameClasses, laws: Laws, gains: Gains) -> tuple[BestBiases, ...]:
-    """The losses and best biases of each group, a class at a time."""
-    return tuple(row.best for row in _rows(frame, laws, gains))
-
-
 def frame_gradient(
     frame: FrameClasses, laws: Laws, gains: Gains, grids: tuple[Float[np.ndarray, "_"], ...]
 ) -> tuple[float, Gradient]:

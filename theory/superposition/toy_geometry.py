@@ -131,11 +131,6 @@ def ignored_loss(activation: float) -> float:
     return activation / 3 - activation**2 / 4
 
 
-def antipodal_loss(activation: float, importance_ratio: float) -> float:
-    """(1 + r) s^2/6: the loss of two features at w = (1, -1) with zero biases."""
-    return (1 + importance_ratio) * activation**2 / 6
-
-
 def best_pair(activation: float, importance_ratio: float) -> ToyFrame:
     """The minimum of n = 2, m = 1 with both features represented, over both weights and biases.
 
