@@ -10,7 +10,7 @@ import pytest
 from scalinglab.commands.csv_check import committed, compare, rows_of
 from scalinglab.experiments import run_experiment
 from scalinglab.experiments.engine import Sweep, lane_key, run_sweep
-from scalinglab.experiments.power_law_sgd.lanes import all_runs, fresh_curves
+from scalinglab.experiments.power_law_sgd.lanes import all_runs, exact_curves
 from scalinglab.experiments.power_law_sgd.phase_curves import POINTS, component_lines
 from scalinglab.models import power_law_sgd as model
 from scalinglab.registry import find, load_experiment, load_figure
@@ -74,10 +74,10 @@ def test_the_exact_curves_are_those_of_the_features_of_each_lane():
             np.testing.assert_allclose(runs.exact[seed], exact.observables["test_risk"], rtol=1e-10)
 
 
-def test_fresh_curves_are_the_recursion():
+def test_exact_curves_are_the_recursion():
     """The closed form of `exact_curves` against the recursion on the same features, to 1e-10."""
-    found = fresh_curves(SMALL, 3, seed=4)
-    for key, curve in zip(jr.split(jr.key(4), 3), found, strict=True):
+    keys = jr.split(jr.key(4), 3)
+    for key, curve in zip(keys, exact_curves(SMALL, keys), strict=True):
         modes = model.modes_of(SMALL, model.draw(SMALL, key=key))
         rate = jnp.asarray(model.learning_rate(SMALL))
         risks = theory.risk_by_recursion(modes, lambda _, rate=rate: rate, 40, 1)

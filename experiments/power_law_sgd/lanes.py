@@ -105,11 +105,6 @@ def _kept(config: model.Config, data: bytes, shape: tuple[int, ...]) -> Curves:
         return np.asarray(_exact(config, keys, closed=given_features.has_closed_form(config)))
 
 
-def fresh_curves(config: model.Config, draws: int, seed: int = 0) -> Curves:
-    """`exact_curves` of draws of features that no lane of a sweep has."""
-    return exact_curves(config, jr.split(jr.key(seed), draws))
-
-
 @functools.partial(jax.jit, static_argnames="closed")
 def _exact(config: model.Config, keys: Key[Array, " draws"], *, closed: bool) -> Array:
     def one(key: PRNGKeyArray) -> Array:
