@@ -3,9 +3,9 @@
 Given the features, `moments` and `momentum` are exact and `given_features` holds them for a
 `Config`. In the mean over features, `contour`, `equivalent` and `volterra` are the deterministic
 equivalent at any d and time, `density` the same on the real axis, for schedules and momentum.
-`components` and `phases` are its asymptotics, `frontier` what is compute-optimal, from any of
-these, `batch`, `rounding` and `tails` what large batches, rounded weights and large rates do, and
-`predict` the table of predictions.
+`components` and `phases` are its asymptotics, `finite_size` how far the mean over features is from
+it, `frontier` what is compute-optimal, from any of these, `batch`, `rounding` and `tails` what
+large batches, rounded weights and large rates do, and `predict` the table of predictions.
 """
 
 from .batch import Isotropic as Isotropic
@@ -28,6 +28,9 @@ from .equivalent import deterministic_equivalent as deterministic_equivalent
 from .equivalent import forcing as forcing
 from .equivalent import kernel as kernel
 from .equivalent import power_law_problem as power_law_problem
+from .finite_size import FINITE_SIZE as FINITE_SIZE
+from .finite_size import least_risk_excess as least_risk_excess
+from .finite_size import stated_error as stated_error
 from .frontier import Frontier as Frontier
 from .frontier import LocalExponents as LocalExponents
 from .frontier import component_curves as component_curves

@@ -18,6 +18,7 @@ from . import given_features
 from .components import component_risk, kernel_norm
 from .density import num_bands, risk_by_density, spectral_density
 from .equivalent import Problem, deterministic_equivalent, power_law_problem
+from .finite_size import stated_error
 from .mode_sums import EXACT
 from .rounding import mean_progress, rounding_penalty
 from .volterra import solve, time_grid
@@ -32,8 +33,6 @@ _CURVE = ("test_risk", "least_risk", "step", "kernel_norm")
 _LONGEST = 2**22
 _MOST_MODES = 2**14
 _POINTS_PER_DECADE = 120
-# docs/power_law_sgd.md, 3.2: the mean over features deviates by less than this over d.
-_BIAS = 4.0
 # docs/power_law_sgd.md, 3.3: what the components miss inside their window.
 _COMPONENT_ERROR = 0.6
 # docs/power_law_sgd.md, 3.5: uniform noise and a dead zone against rounding itself.
@@ -129,6 +128,11 @@ def _followed(
     return {**found, "status": status}
 
 
+@jax.jit
+def _stated_error(numbers: dict[str, Array]) -> Array:
+    return stated_error(_problem(numbers))
+
+
 class _Static:
     """A configuration as a static argument, told apart by its fields."""
 
@@ -154,7 +158,7 @@ def _equivalent(config: Config) -> Prediction:
         # In octaves, so that settings share programs.
         exact = max(EXACT, 2 ** math.ceil(math.log2(max(config.num_parameters, bands + 1))))
         found = _followed(_Static(config), numbers, bands=bands, exact=exact)
-    error = _BIAS / config.num_parameters
+    error = float(_stated_error(numbers))
     return _made(found, steps, _EQUIVALENT, "deterministic_equivalent", error, _SOURCE)
 
 
