@@ -93,14 +93,19 @@ def cross_entropy(
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 
-def multilayer_perceptron(widths: Sequence[int], dtype: str) -> Student:
-    """A ReLU network of flax (nnx), split once into its graph and its state.
+def multilayer_perceptron(
+    widths: Sequence[int],
+    dtype: str,
+    *,
+    activation: Callable[[Array], Array] = jax.nn.relu,
+) -> Student:
+    """A fully connected network of flax (nnx), split once into its graph and its state.
 
-        h_0 = x,  h_l = relu(W_l h_l-1 + b_l),  outputs = W_L h_L-1 + b_L
+        h_0 = x,  h_l = phi(W_l h_l-1 + b_l),  outputs = W_L h_L-1 + b_L
         W_l ~ N(0, 1/inputs of the layer) truncated at two standard deviations, b_l = 0
 
     **Arguments:** `widths`, of the inputs, each hidden layer, and the outputs: at least two, each
-    at least 1; `dtype`, of parameters and arithmetic.
+    at least 1; `dtype`, of parameters and arithmetic; `activation`, phi.
 
     **Raises:** `ValueError` when flax is not installed.
 
@@ -112,7 +117,7 @@ def multilayer_perceptron(widths: Sequence[int], dtype: str) -> Student:
         rngs = nnx.Rngs(params=key)
         layers = []
         for i in range(len(widths) - 1):
-            layers += [jax.nn.relu] if i else []
+            layers += [activation] if i else []
             layers.append(
                 nnx.Linear(widths[i], widths[i + 1], dtype=dtype, param_dtype=dtype, rngs=rngs)
             )

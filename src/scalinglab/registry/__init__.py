@@ -5,11 +5,11 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from . import bahri2021, liu2025, paquette2024, sorscher2022
+from . import bahri2021, liu2025, paquette2024, sharma2020, sorscher2022
 from .entry import Entry as Entry
 from .entry import Kind as Kind
 
-_PAPERS = (bahri2021, sorscher2022, liu2025, paquette2024)
+_PAPERS = (bahri2021, sharma2020, sorscher2022, liu2025, paquette2024)
 
 MODELS: tuple[Entry, ...] = tuple(row for paper in _PAPERS for row in paper.MODELS)
 EXPERIMENTS: tuple[Entry, ...] = tuple(row for paper in _PAPERS for row in paper.EXPERIMENTS)
