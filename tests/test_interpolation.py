@@ -13,9 +13,13 @@ import scipy.integrate
 import scipy.interpolate
 from scipy.spatial import KDTree
 
+from scalinglab.experiments.engine import run_sweep
+from scalinglab.experiments.teacher_student import interpolation as experiment
 from scalinglab.models import Status
 from scalinglab.models import interpolation as model
 from scalinglab.models.delaunay import containing_simplex
+from scalinglab.paper_figs.bahri2021_interpolation import draw_interpolation
+from scalinglab.paper_figs.figure import table_text
 from scalinglab.theory import delaunay_cells as cells
 from scalinglab.theory import interpolation as theory
 
@@ -253,3 +257,21 @@ def test_the_simulation_has_the_amplitudes(dimension, samples, margin):
         found["nearest_loss"]
         < theory.predict(config, "lipschitz-bound").observables["nearest_loss"]
     )
+
+
+@pytest.mark.slow
+def test_the_experiment_runs_and_is_drawn():
+    small = experiment.EXPERIMENT.sweeps("smoke")
+    datasets = {name: run_sweep(sweep) for name, sweep in small.items()}
+    for dataset in datasets.values():
+        assert np.all(dataset["status"].values == Status.OK)
+    claims = experiment.EXPERIMENT.analyse(datasets)
+    # Two dimensions; two methods with two exponents and an amplitude each, and the bound.
+    assert len(claims) == 2 * (2 * 3 + 1)
+    assert len({(claim.quantity, claim.kind, claim.predicted) for claim in claims}) == len(claims)
+    assert all(math.isfinite(claim.measured) for claim in claims)
+    # Eight draws: nothing contradicts, which at 5 % a claim would happen by chance now and then.
+    assert not [claim for claim in claims if claim.verdict == "disagrees"]
+    drawing = draw_interpolation({"interpolation": datasets})
+    assert len({tuple(row) for row in drawing.table}) == 1
+    assert "nan" not in table_text(drawing.table)

@@ -137,6 +137,14 @@ EXPERIMENTS: tuple[Entry, ...] = (
         f"{_BAHRI} section 2.3",
         cost="2 min",
     ),
+    Entry(
+        "interpolation",
+        "scalinglab.experiments.teacher_student.interpolation",
+        "",
+        "constant and linear pieces without training: 2/d, 4/d and their amplitudes",
+        f"{_BAHRI} section 2.2",
+        cost="1 min",
+    ),
 )
 
 FIGURES: tuple[Entry, ...] = (
@@ -227,5 +235,13 @@ FIGURES: tuple[Entry, ...] = (
         "the amplitude of the risk over that of the theory, against q",
         f"{_BAHRI} section 2.3",
         experiments=("sphere-features",),
+    ),
+    Entry(
+        "interpolation",
+        "scalinglab.paper_figs.bahri2021_interpolation",
+        "",
+        "losses of constant and linear pieces, and their exponents against the dimension",
+        f"{_BAHRI} section 2.2",
+        experiments=("interpolation",),
     ),
 )
