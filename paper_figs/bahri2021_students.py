@@ -199,7 +199,7 @@ def draw_teacher_line(datasets: Datasets) -> Drawing:
 
 def _limits(values: np.ndarray) -> tuple[float, float]:
     room = 0.3 * (values.max() - values.min())
-    return values.min() - room, values.max() + room
+    return float(values.min() - room), float(values.max() + room)
 
 
 def draw_aspect_ratio(datasets: Datasets) -> Drawing:
