@@ -12,15 +12,16 @@ m + (1/d) sum l m/(l m - z) = 1, and P = F/(1 - x K) is inverted at x = e^-s on 
 
 import numpy as np
 
-_EXACT, _STEP = 2000, 0.004
+_EXACT, _STEP = 500, 0.004
 # Upper half of the path.
 _TALBOT = 24
 
 
 def modes(alpha, beta, v):
-    """Eigenvalues, target powers and multiplicities: each mode to j = 2000, then the midpoints of
-    panels of ratio e^.004, whose error is .004^2/24 of the sum beyond."""
-    if v <= 4 * _EXACT:
+    """Eigenvalues, target powers and multiplicities: each mode to j = 500, then the midpoints of
+    panels of ratio e^.004 up to v, whole or not. The error is .004^2/24 of the sum beyond, and that
+    of its start as an integral, 2 alpha/(24 500) of the term there."""
+    if v <= _EXACT:
         index, weight = np.arange(1.0, v + 1), np.ones(v)
     else:
         low, high = np.log(_EXACT + 0.5), np.log(v + 0.5)
