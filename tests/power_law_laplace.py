@@ -21,7 +21,7 @@ def modes(alpha, beta, v):
     """Eigenvalues, target powers and multiplicities: each mode to j = 500, then the midpoints of
     panels of ratio e^.004 up to v, whole or not. The error is .004^2/24 of the sum beyond, and that
     of its start as an integral, 2 alpha/(24 500) of the term there."""
-    if v <= _EXACT:
+    if v <= _EXACT and v == int(v):
         index, weight = np.arange(1.0, v + 1), np.ones(v)
     else:
         low, high = np.log(_EXACT + 0.5), np.log(v + 0.5)

@@ -29,7 +29,7 @@ from scalinglab.experiments.engine import Sweep
 from scalinglab.experiments.experiment import Experiment, Size
 from scalinglab.theory import power_law_sgd as theory
 
-from .ladders import Exponents, Ladder, Pair, exponents, ladder_sweep, ladders, pair
+from .ladders import RATIO, Exponents, Ladder, Pair, exponents, ladder_sweep, ladders, pair
 from .phase_curves import PAPER, POINTS
 
 GAMMA0 = 0.3
@@ -37,9 +37,6 @@ GAMMA0 = 0.3
 LARGE_LADDER = (50.0, 1e5)
 LARGE_WINDOW = (150.0, 3e4)
 LARGE_GAMMA0 = 0.5
-# The largest relative deviation of the mean over features from the equivalent, times d, that
-# `phase-curves` measures.
-FINITE_SIZE = 1.3
 _LONGEST = 10**11
 _NAMES = ("xi", "eta")
 
@@ -107,19 +104,27 @@ def optimal(ladder: Ladder, window: tuple[float, float]) -> Optimal:
 
 
 def finite_size(found: Optimal) -> Pair:
-    """What a mean risk of (1 + c/d) times the equivalent changes in xi and eta over the window.
+    """What the stated error e(d) of the equivalent changes in xi and eta over the window.
 
-    log P* changes by c/d* and, with k the curvature of log P against log d at fixed compute, log d*
-    by c/(k d*); the exponents by the difference of these between the ends over that of log f.
+    log P* changes by e(d*) and, with k the curvature of log P against log d at fixed compute and
+    e ~ 1/d, log d* by e/k; the exponents by the difference of these between the ends over that of
+    log f.
     """
     frontier = found.window.equivalent
     middle = len(frontier.compute) // 2
     sizes, risks = found.ladder.at(frontier.compute[middle], found.ladder.equivalents())
     near = np.argsort(np.abs(np.log(sizes / frontier.size[middle])))[:5]
     curvature = 2 * np.polyfit(np.log(sizes[near]), np.log(risks[near]), 2)[0]
-    ends = FINITE_SIZE * (1 / frontier.size[0] - 1 / frontier.size[-1])
-    eta = ends / np.log(frontier.compute[-1] / frontier.compute[0])
+    first, last = (_stated(found.ladder, float(frontier.size[end])) for end in (0, -1))
+    eta = abs(first - last) / np.log(frontier.compute[-1] / frontier.compute[0])
     return Pair(float(eta / curvature), float(eta))
+
+
+def _stated(ladder: Ladder, size: float) -> float:
+    problem = theory.power_law_problem(
+        ladder.alpha, ladder.beta, size, float(np.rint(RATIO * size)), gamma0=GAMMA0
+    )
+    return float(theory.stated_error(problem))
 
 
 @lru_cache(maxsize=32)
@@ -156,7 +161,8 @@ def _claims(found: Optimal, name: str, large: float) -> list[Claim]:
             getattr(found.window.predicted, name),
             "deterministic_equivalent",
             window,
-            margin=max(0.02, 0.05 * limit, getattr(finite_size(found), name)),
+            # No more than the equivalent itself is off at these sizes.
+            margin=getattr(finite_size(found), name),
         ),
         claim(
             "The compute-optimal exponents are those of the table of phases.",

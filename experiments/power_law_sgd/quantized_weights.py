@@ -40,8 +40,9 @@ RATE = 0.3
 GROWING = (1.5, -0.85)
 CONTROL = (0.75, 0.1)
 CONTROL_BITS = 4
-# The least rise of the rounded risk after its minimum that counts as harm, over its errors.
-_ERRORS = 3.0
+# The rise of the rounded risk after its minimum that counts as harm: that of the growing weights,
+# times 1.5 and more at size default, is ten times as much.
+_HARM = 0.05
 
 
 class _Scale(NamedTuple):
@@ -235,7 +236,7 @@ def _control(one: Rounded) -> Claim:
         0.0,
         "asymptotic",
         _where(one),
-        margin=0.05 + _ERRORS * error,
+        margin=_HARM,
     )
 
 
