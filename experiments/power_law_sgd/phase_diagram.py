@@ -11,8 +11,8 @@ d at a given compute; at any finite size the jump is a slow crossover.
 
 Expected at size default: the brute-force envelope within its grid step of the table; every xi and
 eta of SGD within 1.8 standard errors (.03 to .06 and .01 to .02) of the equivalent in the window,
-against margins of the equivalent's own finite-size error; across the jump the equivalent with d* up to 5e5
-changes xi by -.005 where the table has .13.
+against margins of the equivalent's own finite-size error; across the jump the equivalent with d* up
+to 5e5 changes xi by -.005 where the table has .13.
 """
 
 from collections.abc import Mapping
