@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import re
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -161,6 +163,16 @@ def _equinox_network(config):
         init=lambda key: eqx.filter(network(key), eqx.is_inexact_array),
         apply=lambda arrays, inputs: jax.vmap(eqx.combine(arrays, rest))(inputs),
     )
+
+
+def test_the_network_of_the_documentation_runs(capsys):
+    page = (Path(__file__).resolve().parent.parent / "docs/networks_on_manifolds.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    names = {}
+    exec(block, names)
+    assert names["found"]["test_loss"].shape == (3, 2)
+    assert np.all(names["found"]["status"].values == Status.OK)
+    assert capsys.readouterr().out.startswith("[")
 
 
 def test_lanes_that_optimisation_limits_are_marked():
