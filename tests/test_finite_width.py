@@ -21,8 +21,11 @@ SETTINGS = [
     {},
     {"activation": "relu"},
     {"loss": "cross-entropy"},
-    {"activation": "relu", "depth": 3, "learning_rate": 0.3},
-    {"activation": "relu", "data": "digits", "loss": "cross-entropy", "depth": 1},
+    pytest.param({"activation": "relu", "depth": 3, "learning_rate": 0.3}, marks=pytest.mark.slow),
+    pytest.param(
+        {"activation": "relu", "data": "digits", "loss": "cross-entropy", "depth": 1},
+        marks=pytest.mark.slow,
+    ),
 ]
 
 
@@ -121,7 +124,12 @@ def test_the_linearised_network_is_a_linear_model(fields):
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"activation": "relu", "depth": 1}, {"data": "digits", "num_steps": 200}]
+    "fields",
+    [
+        {},
+        {"activation": "relu", "depth": 1},
+        pytest.param({"data": "digits", "num_steps": 200}, marks=pytest.mark.slow),
+    ],
 )
 def test_function_space_is_the_linearised_network(fields):
     config = dataclasses.replace(SMALL, **fields)

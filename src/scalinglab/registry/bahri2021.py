@@ -145,6 +145,14 @@ EXPERIMENTS: tuple[Entry, ...] = (
         f"{_BAHRI} section 2.2",
         cost="1 min",
     ),
+    Entry(
+        "width-variance",
+        "scalinglab.experiments.teacher_student.width_variance",
+        "",
+        "the 1/w law of wide networks, with the linearised network as control variate",
+        _BAHRI,
+        cost="2 min",
+    ),
 )
 
 FIGURES: tuple[Entry, ...] = (
