@@ -120,6 +120,12 @@ def finite_size(found: Optimal) -> Pair:
     return Pair(float(eta / curvature), float(eta))
 
 
+def margin(found: Optimal, name: str) -> float:
+    """What the equivalent itself may be off at these sizes, and at most the margin of `agree`."""
+    predicted = getattr(found.window.predicted, name)
+    return min(getattr(finite_size(found), name), max(0.02, 0.05 * predicted))
+
+
 def _stated(ladder: Ladder, size: float) -> float:
     problem = theory.power_law_problem(
         ladder.alpha, ladder.beta, size, float(np.rint(RATIO * size)), gamma0=GAMMA0
@@ -161,8 +167,7 @@ def _claims(found: Optimal, name: str, large: float) -> list[Claim]:
             getattr(found.window.predicted, name),
             "deterministic_equivalent",
             window,
-            # No more than the equivalent itself is off at these sizes.
-            margin=getattr(finite_size(found), name),
+            margin=margin(found, name),
         ),
         claim(
             "The compute-optimal exponents are those of the table of phases.",

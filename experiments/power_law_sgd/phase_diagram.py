@@ -31,7 +31,7 @@ from scalinglab.experiments.experiment import Experiment, Size
 from scalinglab.theory import power_law_sgd as theory
 from scalinglab.theory.power_law_sgd.phases import JUMP
 
-from .compute_optimal import GAMMA0, Optimal, finite_size, optimal
+from .compute_optimal import GAMMA0, Optimal, margin, optimal
 from .ladders import ladder_sweep, ladders
 from .phase_curves import PAPER
 
@@ -198,8 +198,8 @@ def _point(found: Optimal, name: str) -> Claim:
         getattr(found.window.predicted, name),
         "deterministic_equivalent",
         f"f = {compute[0]:.3g}..{compute[-1]:.3g}",
-        margin=getattr(finite_size(found), name),
-        note="the margin is the stated finite-size error of the equivalent",
+        margin=margin(found, name),
+        note="the margin is the stated finite-size error of the equivalent, at most that of agree",
     )
 
 
