@@ -54,6 +54,20 @@ MODELS: tuple[Entry, ...] = (
         "nearest-neighbour and piecewise-linear interpolation of a smooth function",
         _BAHRI,
     ),
+    Entry(
+        "intrinsic-dimension",
+        "scalinglab.models.intrinsic_dimension",
+        "scalinglab.theory.intrinsic_dimension",
+        "the dimension of a manifold from distances to nearest neighbours",
+        _BAHRI,
+    ),
+    Entry(
+        "label-sharpness",
+        "scalinglab.models.label_sharpness",
+        "scalinglab.theory.label_sharpness",
+        "the largest slope of labels on a torus, and the error that it bounds",
+        "arXiv:2401.08865",
+    ),
 )
 
 EXPERIMENTS: tuple[Entry, ...] = (
