@@ -114,11 +114,12 @@ def _finish(axes: Any, curve: WidthCurve) -> None:
         plain_ticks(axis, widths)
     limits = [axis.get_ylim() for axis in (left, middle)]
     low, high = min(limit[0] for limit in limits), max(limit[1] for limit in limits)
-    low = max(low, 0.03 * float(np.abs(curve.difference[-1])))
+    low = max(low, 0.3 * float(np.abs(curve.difference[-1])))
     for axis in (left, middle):
         # Room for the legend below the curves.
-        axis.set_ylim(low * (low / high) ** 0.3, high)
-        axis.legend(loc="lower left")
+        axis.set_ylim(low * (low / high) ** 0.4, high)
+    left.legend(loc="lower left")
+    middle.legend(loc="upper right")
 
 
 def _rows(name: str, curve: WidthCurve, found: Exponents, limit: Limit) -> list[dict[str, Any]]:

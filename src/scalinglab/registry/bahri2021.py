@@ -266,4 +266,12 @@ FIGURES: tuple[Entry, ...] = (
         f"{_BAHRI} section 2.2",
         experiments=("interpolation",),
     ),
+    Entry(
+        "width-variance",
+        "scalinglab.paper_figs.bahri2021_width",
+        "",
+        "the 1/w law with and without the control variate, and the variance that it saves",
+        f"{_BAHRI} Fig. 1a",
+        experiments=("width-variance",),
+    ),
 )
