@@ -1,7 +1,11 @@
 """Two fake CPU devices, float64, strict promotion: set before JAX starts."""
 
 import os
+import signal
 
+# A shell that starts a job with & makes it ignore interrupts, and its children with it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # A sharded program with batched LAPACK calls needs one pool thread a device and one more a call;
 # on a machine with fewer cores than devices it waits for ever. PJRT_NPROC sizes that pool.
 os.environ.setdefault("PJRT_NPROC", "32")

@@ -120,7 +120,10 @@ def test_an_interrupt_ends_a_long_unit_and_says_how_far_it_came(tmp_path):
             break
     time.sleep(1.5)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    try:
+        output, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert output.strip() == "interrupted after 0 of 4 lanes"
     assert process.returncode == 130
     assert not units(tmp_path)
