@@ -27,7 +27,7 @@ lint: $(VENV)/lint.stamp
 	$(BIN)/pyright
 
 figures: $(VENV)/test.stamp
-	for name in four-regimes duality joint-risk digits fit-bias pruning-frontier imperfect-probe easy-or-hard information-gain pruning-digits optimal-ridge-noise variance-decomposition input-noise superclass sphere-features phase-curves random-frames overlap-geometry bias-initialisation activation-density toy-geometry superposition-scaling compute-optimal momentum schedules heavy-tails quantized-weights phase-diagram approach-1-2-3 manifold-dimension aspect-ratio; do $(BIN)/scalinglab run $$name || exit $$?; done
+	for name in four-regimes duality joint-risk digits fit-bias pruning-frontier imperfect-probe easy-or-hard information-gain pruning-digits optimal-ridge-noise variance-decomposition input-noise superclass sphere-features phase-curves random-frames overlap-geometry bias-initialisation activation-density toy-geometry superposition-scaling compute-optimal momentum schedules heavy-tails quantized-weights phase-diagram approach-1-2-3 manifold-dimension aspect-ratio interpolation width-variance intrinsic-dimension; do $(BIN)/scalinglab run $$name || exit $$?; done
 	$(BIN)/scalinglab figs --check
 
 clean:

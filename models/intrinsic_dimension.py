@@ -128,14 +128,20 @@ def neighbour_distances(
     period 1.
     """
 
+    indices = jnp.arange(len(points), dtype=jnp.int32)
+
+    # One search for each neighbour: for few of them a quarter of the time of `lax.top_k`.
+    def search(left: Float[Array, " count"], _: None) -> tuple[Array, Array]:
+        nearest = jnp.argmin(left).astype(jnp.int32)
+        return jnp.where(indices == nearest, jnp.inf, left), left[nearest]
+
     def one(pair: tuple[Array, Array]) -> Float[Array, " neighbours"]:
         index, point = pair
         squared = squared_distances(point[None, :], points, periodic=periodic)[0]
-        nearest, _ = lax.top_k(-squared.at[index].set(jnp.inf), neighbours)
-        return jnp.sqrt(-nearest)
+        others = jnp.where(indices == index, jnp.inf, squared)
+        return jnp.sqrt(lax.scan(search, others, None, length=neighbours)[1])
 
-    pairs = jnp.arange(len(points), dtype=jnp.int32), points
-    return cast(Array, lax.map(one, pairs, batch_size=min(_BLOCK, len(points))))
+    return cast(Array, lax.map(one, (indices, points), batch_size=min(_BLOCK, len(points))))
 
 
 def estimate(distances: Float[Array, "samples neighbours"]) -> Estimates:

@@ -167,6 +167,14 @@ EXPERIMENTS: tuple[Entry, ...] = (
         _BAHRI,
         cost="2 min",
     ),
+    Entry(
+        "intrinsic-dimension",
+        "scalinglab.experiments.teacher_student.intrinsic_dimension",
+        "",
+        "dimension from nearest neighbours on known manifolds, and the law of label sharpness",
+        f"{_BAHRI} Fig. 1b",
+        cost="90 s",
+    ),
 )
 
 FIGURES: tuple[Entry, ...] = (
@@ -273,5 +281,13 @@ FIGURES: tuple[Entry, ...] = (
         "the 1/w law with and without the control variate, and the variance that it saves",
         f"{_BAHRI} Fig. 1a",
         experiments=("width-variance",),
+    ),
+    Entry(
+        "intrinsic-dimension",
+        "scalinglab.paper_figs.bahri2021_dimension",
+        "",
+        "estimated over true dimension, the estimate on digits, and the error of sharp labels",
+        f"{_BAHRI} Fig. 1b",
+        experiments=("intrinsic-dimension",),
     ),
 )
