@@ -40,6 +40,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from scalinglab.models.digit_images import ALPAYDIN, raw_digits
+from scalinglab.models.fields import field, require_choices, require_integer, require_number
 from scalinglab.models.interface import Model, Observable
 from scalinglab.models.linear_solve import with_status
 from scalinglab.models.random_features.sources import SOURCES
@@ -53,33 +54,26 @@ _STRIDE = 1111
 _TRAIN, _TEST, _TARGET = range(3)
 
 
-def _field(default: object, symbol: str, allowed: str, doc: str, *, static: bool = False):
-    metadata = {"symbol": symbol, "range": allowed, "doc": doc}
-    return eqx.field(default=default, static=static, metadata=metadata)
-
-
 class Config(eqx.Module):
     """One network and its linearisation; everything but the learning rate is static."""
 
-    width: int = _field(64, "w", ">= 1", "units of a hidden layer", static=True)
-    depth: int = _field(2, "L", ">= 1", "hidden layers", static=True)
-    num_samples: int = _field(100, "D", "1..1300", "training points", static=True)
-    num_steps: int = _field(100, "t", ">= 0", "steps of gradient descent", static=True)
-    learning_rate: float = _field(0.5, "eta", "> 0", "of the mean loss, of order one")
-    activation: Literal["relu", "erf"] = _field(
+    width: int = field(64, "w", ">= 1", "units of a hidden layer", static=True)
+    depth: int = field(2, "L", ">= 1", "hidden layers", static=True)
+    num_samples: int = field(100, "D", "1..1300", "training points", static=True)
+    num_steps: int = field(100, "t", ">= 0", "steps of gradient descent", static=True)
+    learning_rate: float = field(0.5, "eta", "> 0", "of the mean loss, of order one")
+    activation: Literal["relu", "erf"] = field(
         "relu", "phi", "relu | erf", "of the hidden layers", static=True
     )
-    loss: Literal["mse", "cross-entropy"] = _field(
+    loss: Literal["mse", "cross-entropy"] = field(
         "mse", "", "mse | cross-entropy", "what training lowers and the test reports", static=True
     )
-    data: Literal["gaussian", "digits"] = _field(
+    data: Literal["gaussian", "digits"] = field(
         "gaussian", "", "gaussian | digits", "inputs and targets", static=True
     )
-    input_dimension: int = _field(
-        10, "d", ">= 1", "of gaussian inputs; digits have 64", static=True
-    )
-    data_seed: int = _field(0, "", ">= 0", "of gaussian data, the same in all lanes", static=True)
-    dtype: Literal["float32", "float64"] = _field(
+    input_dimension: int = field(10, "d", ">= 1", "of gaussian inputs; digits have 64", static=True)
+    data_seed: int = field(0, "", ">= 0", "of gaussian data, the same in all lanes", static=True)
+    dtype: Literal["float32", "float64"] = field(
         "float32", "", "float32 | float64", "arithmetic of the simulation", static=True
     )
 
@@ -97,23 +91,15 @@ def validate(config: Config) -> None:
         ("input_dimension", 1, None),
         ("data_seed", 0, 2**32 - 1),
     ):
-        value = getattr(config, name)
-        integer = isinstance(value, int) and not isinstance(value, bool)
-        if not (integer and value >= low and (high is None or value <= high)):
-            allowed = f"of at least {low}" if high is None else f"in {low}..{high}"
-            raise ValueError(f"{name}: {value!r}; give an integer {allowed}")
-    rate = config.learning_rate
-    number = isinstance(rate, int | float) and not isinstance(rate, bool)
-    if not (number and math.isfinite(rate) and rate > 0):
-        raise ValueError(f"learning_rate: {rate!r}; give a finite number above 0")
-    for name, allowed in (
-        ("activation", ("relu", "erf")),
-        ("loss", ("mse", "cross-entropy")),
-        ("data", ("gaussian", "digits")),
-        ("dtype", ("float32", "float64")),
-    ):
-        if getattr(config, name) not in allowed:
-            raise ValueError(f"{name}: {getattr(config, name)!r}; give one of {', '.join(allowed)}")
+        require_integer(name, getattr(config, name), low, high)
+    require_number("learning_rate", config.learning_rate, low=0, open_low=True)
+    require_choices(
+        config,
+        activation=("relu", "erf"),
+        loss=("mse", "cross-entropy"),
+        data=("gaussian", "digits"),
+        dtype=("float32", "float64"),
+    )
 
 
 def check_simulation(config: Config) -> None:

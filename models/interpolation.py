@@ -32,6 +32,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from scalinglab.models.delaunay import containing_simplex
+from scalinglab.models.fields import field, require_choices, require_integer, require_number
 from scalinglab.models.interface import Model, Observable, Status
 from scalinglab.models.random_features.sources import SOURCES
 
@@ -40,20 +41,15 @@ _SAMPLES, _TESTS = 1, 2
 _BATCH = 16
 
 
-def _field(default: object, symbol: str, allowed: str, doc: str, *, static: bool = False):
-    metadata = {"symbol": symbol, "range": allowed, "doc": doc}
-    return eqx.field(default=default, static=static, metadata=metadata)
-
-
 class Config(eqx.Module):
     """One set of samples; sizes and `dtype` are static."""
 
-    dimension: int = _field(3, "d", "1..8", "dimension of the cube", static=True)
-    num_samples: int = _field(1024, "D", "> d", "samples in the cube", static=True)
-    num_tests: int = _field(512, "T", ">= 2", "test points", static=True)
-    frequency: float = _field(math.pi, "omega", "> 0", "of the target, in radians a side")
-    margin: float = _field(0.3, "", "[0, 0.5)", "distance of test points from the faces")
-    dtype: Literal["float64", "float32"] = _field(
+    dimension: int = field(3, "d", "1..8", "dimension of the cube", static=True)
+    num_samples: int = field(1024, "D", "> d", "samples in the cube", static=True)
+    num_tests: int = field(512, "T", ">= 2", "test points", static=True)
+    frequency: float = field(math.pi, "omega", "> 0", "of the target, in radians a side")
+    margin: float = field(0.3, "", "[0, 0.5)", "distance of test points from the faces")
+    dtype: Literal["float64", "float32"] = field(
         "float64", "", "float64 | float32", "arithmetic of the simulation", static=True
     )
 
@@ -63,27 +59,17 @@ class Config(eqx.Module):
 
 def validate(config: Config) -> None:
     """**Raises:** `ValueError` that names the field, the value and the remedy."""
-    for name, low in (("dimension", 1), ("num_samples", 2), ("num_tests", 2)):
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise ValueError(f"{name}: {value!r}; give an integer of at least {low}")
-    if config.dimension > 8:
-        raise ValueError(f"dimension: {config.dimension}; give at most 8")
+    require_integer("dimension", config.dimension, 1, 8)
+    require_integer("num_samples", config.num_samples, 2)
+    require_integer("num_tests", config.num_tests, 2)
     if config.num_samples <= config.dimension:
         raise ValueError(
             f"num_samples: {config.num_samples} make no simplex in {config.dimension} dimensions; "
             f"give at least {config.dimension + 1}"
         )
-    if not (_is_number(config.frequency) and 0 < config.frequency < math.inf):
-        raise ValueError(f"frequency: {config.frequency!r}; give a finite number above 0")
-    if not (_is_number(config.margin) and 0 <= config.margin < 0.5):
-        raise ValueError(f"margin: {config.margin!r}; give a number in [0, 0.5)")
-    if config.dtype not in ("float64", "float32"):
-        raise ValueError(f"dtype: {config.dtype!r}; give float64 or float32")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    require_number("frequency", config.frequency, low=0, open_low=True)
+    require_number("margin", config.margin, low=0, high=0.5, open_high=True)
+    require_choices(config, dtype=("float64", "float32"))
 
 
 class Draw(NamedTuple):
