@@ -28,16 +28,11 @@ import os
 import time
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = (
-        f"{os.environ.get('XLA_FLAGS', '')} "
-        f"--xla_force_host_platform_device_count={len(os.sched_getaffinity(0))}"
-    ).strip()
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import quadprog
+from measure import one_device_a_core
 from sklearn.svm import SVC
 
 from scalinglab.experiments.engine import over_devices
@@ -177,6 +172,7 @@ def time_map(degrees: float) -> None:
 
 
 def main() -> None:
+    one_device_a_core()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problems", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=5)

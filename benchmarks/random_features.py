@@ -11,10 +11,10 @@ with other random numbers. Per lane the arithmetic is D N M + D N^2 + N^2 M mult
 """
 
 import argparse
-import time
 
 import jax
 import numpy as np
+from measure import timed
 
 from scalinglab.experiments import sweep
 from scalinglab.models import random_features as model
@@ -43,13 +43,6 @@ def ours(seeds: int, root_seed: int) -> np.ndarray:
     )
     found = sweep(model, {"ridge": RIDGES}, base=base, seeds=seeds, root_seed=root_seed)
     return found["test_risk"].mean("seed").values
-
-
-def timed(call, *arguments):
-    """(seconds, result) of one call."""
-    start = time.perf_counter()
-    result = call(*arguments)
-    return time.perf_counter() - start, result
 
 
 def main() -> None:

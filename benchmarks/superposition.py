@@ -24,19 +24,13 @@ import argparse
 import importlib.util
 import math
 import os
-import time
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = (
-        f"{os.environ.get('XLA_FLAGS', '')} "
-        f"--xla_force_host_platform_device_count={len(os.sched_getaffinity(0))}"
-    ).strip()
-
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from measure import matmul_rate, one_device_a_core, timed
 
 from scalinglab.experiments import sweep
 from scalinglab.models import superposition as model
@@ -164,23 +158,8 @@ def by_sweep(size: int, steps: int, root_seed: int) -> np.ndarray:
     return found["loss"].values.ravel()
 
 
-def matmul_rate() -> float:
-    """Operations a second of a large product, all cores."""
-    left, right = jnp.ones((1000, 2048), jnp.float32), jnp.ones((2048, 1000), jnp.float32)
-    product = jax.jit(lambda a, b: a @ b)
-    jax.block_until_ready(product(left, right))
-    seconds = min(timed(lambda: jax.block_until_ready(product(left, right)))[0] for _ in range(20))
-    return 2 * 1000 * 2048 * 1000 / seconds
-
-
-def timed(call, *arguments):
-    """(seconds, result) of one call."""
-    start = time.perf_counter()
-    result = call(*arguments)
-    return time.perf_counter() - start, result
-
-
 def main() -> None:
+    one_device_a_core()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, choices=tuple(SIZES), default=200)
     parser.add_argument("--steps", type=int, default=None)

@@ -21,20 +21,14 @@ import functools
 import importlib.util
 import math
 import os
-import time
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = (
-        f"{os.environ.get('XLA_FLAGS', '')} "
-        f"--xla_force_host_platform_device_count={len(os.sched_getaffinity(0))}"
-    ).strip()
-
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import optax
+from measure import matmul_rate, one_device_a_core, timed
 
 from scalinglab.experiments import sweep
 from scalinglab.models import teacher_student as model
@@ -137,23 +131,8 @@ def drawn(steps: int, seed: int) -> Draw:
     return jax.jit(lambda key: model.draw(config, key=key))(jr.key(seed))
 
 
-def matmul_rate() -> float:
-    """Operations a second of a large product, all cores."""
-    left, right = jnp.ones((1024, 2048), jnp.float32), jnp.ones((2048, 1024), jnp.float32)
-    product = jax.jit(lambda a, b: a @ b)
-    jax.block_until_ready(product(left, right))
-    seconds = min(timed(lambda: jax.block_until_ready(product(left, right)))[0] for _ in range(20))
-    return 2 * 1024 * 2048 * 1024 / seconds
-
-
-def timed(call, *arguments):
-    """(seconds, result) of one call."""
-    start = time.perf_counter()
-    result = call(*arguments)
-    return time.perf_counter() - start, result
-
-
 def main() -> None:
+    one_device_a_core()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=int, default=32)
     parser.add_argument("--steps", type=int, default=1000)
