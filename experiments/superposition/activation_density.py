@@ -105,11 +105,11 @@ def densities(dataset: xr.Dataset) -> Densities:
     given = json.loads(dataset.attrs["config"])
 
     def core(density: float, width: int) -> float:
-        fields = {**given, "activation_density": float(density), "width": int(width)}
+        fields = {**given, "activation_density": density, "width": width}
         config = config_from(model.Config, fields)
         return float(theory.predict(config, "core-frame").observables["loss"])
 
-    estimate = np.array([[core(e, m) for m in width] for e in density])
+    estimate = np.array([[core(e, m) for m in width.tolist()] for e in density.tolist()])
     return Densities(density, width.astype(float), loss, estimate)
 
 
