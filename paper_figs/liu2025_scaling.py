@@ -222,7 +222,7 @@ def _weak_rows(ladder: Weak) -> list[dict[str, Any]]:
     ]
 
 
-def _row(panel: str, alpha: float, width: float, loss: float, error: float) -> dict[str, Any]:
+def _row(panel: str, alpha: float, width: float, loss: Any, error: Any) -> dict[str, Any]:
     """The columns that all rows share, the others empty."""
     empty = dict.fromkeys(
         (
