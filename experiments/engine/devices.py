@@ -94,8 +94,10 @@ def compile_over_devices(
 
     **Returns:** a function of host arrays to host arrays: one transfer each way, no trace.
     """
-    parts = len(devices)
     rows = len(jax.tree.leaves(arguments)[0])
+    # A device without a row of its own would only repeat another one's work, on shared cores.
+    devices = devices[:rows]
+    parts = len(devices)
     split = how == "pmap" and parts > 1
 
     def placed(arrays: Any) -> Any:

@@ -42,6 +42,8 @@ def run_stages(
     stages = unit.group.stages
     if stages is None:
         raise TypeError("unit: its model has no stages")
+    # A device without a row of its own would only repeat another one's work, on shared cores.
+    devices = devices[: unit.block]
     rows = -(-unit.block // len(devices)) * len(devices)
     arguments = jax.tree.map(lambda x: pad_rows(x, rows), unit.arguments)
     start, advance, finish = (
