@@ -199,7 +199,6 @@ def _point(found: Optimal, name: str) -> Claim:
         "deterministic_equivalent",
         f"f = {compute[0]:.3g}..{compute[-1]:.3g}",
         margin=margin(found, name),
-        note="the margin is the stated finite-size error of the equivalent, at most that of agree",
     )
 
 
