@@ -29,8 +29,8 @@ def draw_interpolation(datasets: Datasets) -> Drawing:
         figure.supxlabel(
             f"points: simulation, mean and standard error over {draws} draws;  lines, left: law of "
             "the nearest sample (exact);  lines, middle: law of the cell around a point, two "
-            "orders (asymptotic)\nlines, right: $2/d$ and $4/d$ as $D$ grows;  crosses: the laws in the "
-            "window of the points, without a fit;  shaded: excluded by Theorem 2",
+            "orders (asymptotic)\nlines, right: $2/d$ and $4/d$ as $D$ grows;  crosses: the laws "
+            "in the window of the points, without a fit;  shaded: excluded by Theorem 2",
             fontsize=7.5,
         )
     return Drawing(figure, rows)
