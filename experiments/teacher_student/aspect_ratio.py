@@ -1,7 +1,7 @@
 """The exponent of networks against their width and depth: after Fig. S5 of 2102.06701.
 
 Command: scalinglab run aspect-ratio [--size smoke|default|paper]
-Cost: smoke 1 min (compilation), default 2 minutes on two CPU cores, paper 20 minutes on a GPU.
+Cost: smoke 1 min (compilation), default 3 minutes on two CPU cores, paper 20 minutes on a GPU.
 Needs scalinglab[networks].
 
 Expected at size default, d = 4, D = 64..1024, six teachers of width 96: the exponent is .61(6),
@@ -155,7 +155,7 @@ EXPERIMENT = Experiment(
     name="aspect-ratio",
     summary="the exponent of networks against their width and depth",
     paper=f"{PAPER} Fig. S5",
-    cost={"smoke": "1 min", "default": "2 min", "paper": "20 min on a GPU"},
+    cost={"smoke": "1 min", "default": "3 min", "paper": "20 min on a GPU"},
     sweeps=sweeps,
     analyse=analyse,
 )

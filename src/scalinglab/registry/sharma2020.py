@@ -29,7 +29,7 @@ EXPERIMENTS: tuple[Entry, ...] = (
         "",
         "the exponent of networks against their width and depth",
         f"{_BAHRI} Fig. S5",
-        cost="2 min",
+        cost="3 min",
     ),
 )
 
