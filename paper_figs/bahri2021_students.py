@@ -71,8 +71,7 @@ def _curves(axis: Any, found: Sequence[Learned]) -> list[dict[str, Any]]:
             axis.errorbar(
                 one.curve.sizes[chosen],
                 np.exp(logs[chosen]),
-                # Of the logarithm: the bar is a factor either way.
-                yerr=np.exp(logs[chosen]) * np.expm1(np.stack([errors, errors])[:, chosen]),
+                yerr=_factor_bars(logs, errors)[:, chosen],
                 fmt=MARKERS[i],
                 color=COLORS[i],
                 markerfacecolor=face,
@@ -98,6 +97,11 @@ def _curves(axis: Any, found: Sequence[Learned]) -> list[dict[str, Any]]:
     plain_ticks(axis, sorted({size for one in shown for size in one.curve.sizes})[::2])
     axis.legend(loc="lower left", fontsize=7)
     return rows
+
+
+def _factor_bars(logs: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """One standard error of a logarithm down and up, (2, points): a factor either way."""
+    return np.exp(logs) * np.stack([-np.expm1(-errors), np.expm1(errors)])
 
 
 def _exponents(axis: Any, found: Sequence[Learned]) -> list[dict[str, Any]]:
@@ -214,7 +218,7 @@ def draw_aspect_ratio(datasets: Datasets) -> Drawing:
             axes[0, 0].errorbar(
                 one.curve.sizes,
                 np.exp(logs),
-                yerr=np.exp(logs) * np.expm1(np.stack([errors, errors])),
+                yerr=_factor_bars(logs, errors),
                 fmt=MARKERS[i % len(MARKERS)],
                 color=COLORS[i % len(COLORS)],
                 linestyle=DASHES[i % len(DASHES)],
